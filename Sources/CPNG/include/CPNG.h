@@ -1,0 +1,2 @@
+// PNG through libpng, whose errors (longjmp) must not cross Swift frames.
+#pragma once

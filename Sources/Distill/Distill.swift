@@ -1,0 +1,1 @@
+// Training of compact students, against labels and a larger teacher. Depends on MemoryVOS.
