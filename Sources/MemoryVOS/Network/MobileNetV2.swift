@@ -1,0 +1,69 @@
+// The image encoder: MobileNetV2 (Sandler et al., CVPR 2018) up to stride 16, batch norm folded.
+
+/// Blocks 0…13 of MobileNetV2 1.0 in torchvision's layout and names.
+struct MobileNetV2 {
+  /// The parameters' prefix, `k` in `vos-mobile`.
+  let name: String
+
+  /// Rows of table 2: expansion t, channels c, repetitions n, stride s of the first.
+  private static let rows: [(t: Int, c: Int, n: Int, s: Int)] = [
+    (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
+  ]
+
+  /// image `[H, W, 3]` → f4 `[H/4, W/4, 24]`, f8 `[H/8, W/8, 32]`, f16 `[H/16, W/16, 96]`.
+  func append(
+    to graph: inout GraphBuilder, image: Graph.Value
+  ) -> (f4: Graph.Value, f8: Graph.Value, f16: Graph.Value) {
+    var x = graph.convolution("\(name).features.0.0", [image], channels: 32, kernel: 3, stride: 2)
+    x = graph.relu6(x)
+    var blocks = [x]
+    for row in Self.rows {
+      for repetition in 0..<row.n {
+        let block = InvertedResidual(
+          name: "\(name).features.\(blocks.count)", channels: row.c, expansion: row.t,
+          stride: repetition == 0 ? row.s : 1)
+        x = block.append(to: &graph, x)
+        blocks.append(x)
+      }
+    }
+    return (blocks[3], blocks[6], blocks[13])
+  }
+}
+
+/// 1×1 expansion, 3×3 depthwise, 1×1 projection; the input added when shapes allow.
+struct InvertedResidual {
+  let name: String
+  let channels: Int
+  let expansion: Int
+  let stride: Int
+
+  func append(to graph: inout GraphBuilder, _ x: Graph.Value) -> Graph.Value {
+    let inputs = graph.graph[x].channels
+    var y = x
+    var index = 0
+    if expansion != 1 {
+      y = graph.convolution("\(name).conv.0.0", [x], channels: inputs * expansion)
+      y = graph.relu6(y)
+      index = 1
+    }
+    y = graph.depthwise("\(name).conv.\(index).0", y, kernel: 3, stride: stride)
+    y = graph.relu6(y)
+    y = graph.convolution("\(name).conv.\(index + 1)", [y], channels: channels)
+    return stride == 1 && inputs == channels ? graph.add(x, y) : y
+  }
+}
+
+/// x + b(ReLU(a(d(x)))): d depthwise k×k, a 1×1 to twice the channels, b 1×1 back.
+struct Residual {
+  let name: String
+  let kernel: Int
+
+  func append(to graph: inout GraphBuilder, _ x: Graph.Value) -> Graph.Value {
+    let channels = graph.graph[x].channels
+    var y = graph.depthwise("\(name).d", x, kernel: kernel)
+    y = graph.convolution("\(name).a", [y], channels: 2 * channels)
+    y = graph.relu(y)
+    y = graph.convolution("\(name).b", [y], channels: channels)
+    return graph.add(x, y)
+  }
+}
