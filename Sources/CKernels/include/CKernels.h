@@ -121,3 +121,12 @@ const vos_kernels *vos_kernels_for(vos_isa isa);
 /// Denormals to zero in the calling thread; returns the previous control word for `restore`.
 uint64_t vos_flush_denormals(void);
 void vos_restore_denormals(uint64_t control);
+
+/// Tells the core that this thread spins in a short wait.
+static inline void vos_spin_hint(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}

@@ -1,0 +1,95 @@
+// Where feature maps live while a plan runs: aligned memory and rows with zero columns on both sides.
+
+/// 64-byte aligned floats, owned.
+package final class AlignedBuffer: @unchecked Sendable {  // safe: plain memory; owners order access
+  package let base: UnsafeMutablePointer<Float>
+  package let count: Int
+
+  /// `count` zeros.
+  package init(count: Int) {
+    let bytes = (max(count, 1) * MemoryLayout<Float>.stride + 63) & ~63
+    let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    raw.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+    base = raw.bindMemory(to: Float.self, capacity: count)
+    self.count = count
+  }
+
+  deinit { UnsafeMutableRawPointer(base).deallocate() }
+}
+
+/// Height, width and channels of a feature map.
+package struct FeatureShape: Sendable, Hashable, CustomStringConvertible {
+  package let height: Int
+  package let width: Int
+  package let channels: Int
+
+  package init(height: Int, width: Int, channels: Int) {
+    self.height = height
+    self.width = width
+    self.channels = channels
+  }
+
+  package var count: Int { height * width * channels }
+  package var description: String { "[\(height), \(width), \(channels)]" }
+}
+
+/// A view of floats `[height, width, channels]` in somebody's buffer. Each row has `padding` columns
+/// of zeros on both sides, so that a convolution reads beyond the edge without asking.
+///
+/// Invariant that makes the pointer safe: `owner` keeps the memory alive, and a map's extent was
+/// checked against it when the map was made.
+package struct FeatureMap: @unchecked Sendable {
+  package let shape: FeatureShape
+  package let padding: Int
+  /// First scalar of the left zero column of row 0.
+  let origin: UnsafeMutablePointer<Float>
+  private let owner: AlignedBuffer
+
+  /// Scalars a map of `shape` with `padding` takes.
+  static func extent(_ shape: FeatureShape, padding: Int) -> Int {
+    shape.height * (shape.width + 2 * padding) * shape.channels
+  }
+
+  /// A map in its own memory, all zeros.
+  package init(_ shape: FeatureShape, padding: Int = 0) {
+    let owner = AlignedBuffer(count: Self.extent(shape, padding: padding))
+    self.init(shape, padding: padding, in: owner, at: 0)
+  }
+
+  init(_ shape: FeatureShape, padding: Int, in owner: AlignedBuffer, at offset: Int) {
+    precondition(
+      offset + Self.extent(shape, padding: padding) <= owner.count, "a map beyond its buffer")
+    self.shape = shape
+    self.padding = padding
+    self.owner = owner
+    origin = owner.base + offset
+  }
+
+  /// Floats from one row to the next.
+  var pitch: Int { (shape.width + 2 * padding) * shape.channels }
+
+  /// Column 0 of row `y`.
+  package func row(_ y: Int) -> UnsafeMutablePointer<Float> {
+    origin + y * pitch + padding * shape.channels
+  }
+
+  /// The scalars without padding, `[height, width, channels]`.
+  package var scalars: [Float] {
+    var result: [Float] = []
+    result.reserveCapacity(shape.count)
+    for y in 0..<shape.height {
+      result += UnsafeBufferPointer(start: row(y), count: shape.width * shape.channels)
+    }
+    return result
+  }
+
+  /// Copies `[height, width, channels]` scalars in; traps when the count is another.
+  package func assign(_ scalars: [Float]) {
+    precondition(scalars.count == shape.count, "\(scalars.count) scalars for a map \(shape)")
+    let width = shape.width * shape.channels
+    scalars.withUnsafeBufferPointer { source in
+      guard let base = source.baseAddress else { return }
+      for y in 0..<shape.height { row(y).update(from: base + y * width, count: width) }
+    }
+  }
+}

@@ -1,0 +1,75 @@
+// One axis of a separable resize: which input samples an output sample reads, with what weights.
+
+/// Taps of every output position along one axis.
+package struct ResizeTable: Sendable {
+  package let inputCount: Int
+  package let outputCount: Int
+  /// Taps per output; unused ones have weight 0.
+  package let taps: Int
+  /// First input sample of each output; `start[x] + taps <= inputCount`.
+  package let start: [Int32]
+  /// `[outputCount, taps]`, each row summing to 1.
+  package let weights: [Float]
+
+  package var isIdentity: Bool { inputCount == outputCount && taps == 1 }
+
+  /// Bilinear with half-pixel centres, not antialiased (PyTorch `align_corners = false`).
+  package static func bilinear(from input: Int, to output: Int) -> ResizeTable {
+    triangle(from: input, to: output, support: 1)
+  }
+
+  /// Bilinear, widened when shrinking (PyTorch `antialias = true`, Pillow's BILINEAR).
+  package static func antialiased(from input: Int, to output: Int) -> ResizeTable {
+    triangle(from: input, to: output, support: max(1, Double(input) / Double(output)))
+  }
+
+  /// Mean over the window ⌊i·n/m⌋ … ⌈(i+1)·n/m⌉ (PyTorch `adaptive_avg_pool`, mode `area`).
+  package static func area(from input: Int, to output: Int) -> ResizeTable {
+    let windows = (0..<output).map { i in
+      let first = i * input / output
+      let last = ((i + 1) * input + output - 1) / output
+      return (first, [Double](repeating: 1 / Double(last - first), count: last - first))
+    }
+    return ResizeTable(input: input, windows: windows)
+  }
+
+  private static func triangle(from input: Int, to output: Int, support: Double) -> ResizeTable {
+    let scale = Double(input) / Double(output)
+    let windows = (0..<output).map { i in
+      let center = (Double(i) + 0.5) * scale
+      if support == 1 {
+        // Two taps; centres beyond the border are clamped, so the border sample gets all.
+        let position = min(max(center - 0.5, 0), Double(input - 1))
+        let first = Int(position)
+        let fraction = position - Double(first)
+        return fraction == 0 ? (first, [1]) : (first, [1 - fraction, fraction])
+      }
+      let first = max(0, Int(center - support + 0.5))
+      let last = min(input, Int(center + support + 0.5))
+      let raw = (first..<last).map {
+        max(0, 1 - abs((Double($0) + 0.5 - center) / support))
+      }
+      let sum = raw.reduce(0, +)
+      return (first, raw.map { $0 / sum })
+    }
+    return ResizeTable(input: input, windows: windows)
+  }
+
+  private init(input: Int, windows: [(first: Int, weights: [Double])]) {
+    let taps = windows.map(\.weights.count).max() ?? 1
+    inputCount = input
+    outputCount = windows.count
+    self.taps = taps
+    var start: [Int32] = []
+    var weights = [Float](repeating: 0, count: windows.count * taps)
+    for (index, window) in windows.enumerated() {
+      let first = min(window.first, input - taps)
+      start.append(Int32(first))
+      for (offset, weight) in window.weights.enumerated() {
+        weights[index * taps + window.first - first + offset] = Float(weight)
+      }
+    }
+    self.start = start
+    self.weights = weights
+  }
+}

@@ -1,0 +1,151 @@
+// The one owner of threads. Plans, memory read and resizing share out work through `parallelFor`.
+
+import CKernels
+import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#elseif canImport(Darwin)
+import Darwin
+#endif
+
+/// A fixed set of threads that run the iterations of a loop; the caller's thread works too.
+///
+/// Never nested: an iteration must not call `parallelFor`. Iterations are handed out one by one from
+/// a counter, so uneven ones balance. Between loops the threads spin for some microseconds, because
+/// the next loop of a plan follows at once, then sleep.
+package final class ThreadPool: @unchecked Sendable {
+  // Safe: `job` is written by the caller before `generation` is advanced (release) and read by
+  // workers after they saw it (acquire); the caller returns only after all workers have left it.
+
+  /// Threads that work in a loop, the caller's included.
+  package let threadCount: Int
+
+  private typealias Body = (_ iteration: Int, _ worker: Int) -> Void
+  private struct Job {
+    var body: Body
+    var count: Int
+  }
+
+  private var job: Job?
+  private let generation = Atomic<Int>(0)
+  private let nextIteration = Atomic<Int>(0)
+  private let working = Atomic<Int>(0)
+  private let stopping = Atomic<Bool>(false)
+  private let asleep = Atomic<Int>(0)
+  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private let wakeUp = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  private var threads: [pthread_t] = []
+
+  private static let spins = 4_000
+
+  /// A pool of `threadCount` threads (at least 1), by default one per core that is online.
+  package init(threadCount: Int? = nil) {
+    self.threadCount = max(1, threadCount ?? Self.coreCount)
+    pthread_mutex_init(mutex, nil)
+    pthread_cond_init(wakeUp, nil)
+    for worker in 1..<max(1, self.threadCount) {
+      let start = Unmanaged.passRetained(WorkerStart(pool: self, worker: worker))
+      var thread = pthread_t()
+      let status = pthread_create(
+        &thread, nil,
+        { argument in
+          guard let argument else { return nil }
+          let start = Unmanaged<WorkerStart>.fromOpaque(argument).takeRetainedValue()
+          let (pool, worker) = (start.pool, start.worker)
+          pool.takeUnretainedValue().runWorker(worker)
+          return nil
+        }, start.toOpaque())
+      precondition(status == 0, "cannot start a thread (error \(status))")
+      threads.append(thread)
+    }
+  }
+
+  deinit {
+    stopping.store(true, ordering: .releasing)
+    generation.add(1, ordering: .acquiringAndReleasing)
+    wakeAll()
+    for thread in threads { pthread_join(thread, nil) }
+    pthread_mutex_destroy(mutex)
+    pthread_cond_destroy(wakeUp)
+    mutex.deallocate()
+    wakeUp.deallocate()
+  }
+
+  /// Cores that are online.
+  package static var coreCount: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+
+  /// Runs `body(iteration, worker)` for 0 ..< `count`, each once, `worker` in 0 ..< `threadCount`.
+  ///
+  /// Denormal numbers are flushed to zero meanwhile, in every thread. Returns when all are done.
+  package func parallelFor(_ count: Int, _ body: (_ iteration: Int, _ worker: Int) -> Void) {
+    guard count > 0 else { return }
+    let control = vos_flush_denormals()
+    defer { vos_restore_denormals(control) }
+    if threadCount == 1 || count == 1 {
+      for iteration in 0..<count { body(iteration, 0) }
+      return
+    }
+    withoutActuallyEscaping(body) { body in
+      job = Job(body: body, count: count)
+      nextIteration.store(0, ordering: .relaxed)
+      working.store(threadCount - 1, ordering: .relaxed)
+      generation.add(1, ordering: .sequentiallyConsistent)
+      if asleep.load(ordering: .sequentiallyConsistent) > 0 { wakeAll() }
+      takeIterations(count, body, worker: 0)
+      while working.load(ordering: .acquiring) > 0 { vos_spin_hint() }
+      job = nil
+    }
+  }
+
+  private func takeIterations(_ count: Int, _ body: Body, worker: Int) {
+    while true {
+      let iteration = nextIteration.add(1, ordering: .relaxed).oldValue
+      if iteration >= count { return }
+      body(iteration, worker)
+    }
+  }
+
+  private func runWorker(_ worker: Int) {
+    _ = vos_flush_denormals()
+    var seen = 0
+    while true {
+      waitForGeneration(after: seen)
+      seen += 1
+      if stopping.load(ordering: .acquiring) { return }
+      if let job { takeIterations(job.count, job.body, worker: worker) }
+      working.subtract(1, ordering: .acquiringAndReleasing)
+    }
+  }
+
+  private func waitForGeneration(after seen: Int) {
+    for _ in 0..<Self.spins {
+      if generation.load(ordering: .acquiring) != seen { return }
+      vos_spin_hint()
+    }
+    pthread_mutex_lock(mutex)
+    asleep.add(1, ordering: .sequentiallyConsistent)
+    while generation.load(ordering: .sequentiallyConsistent) == seen {
+      pthread_cond_wait(wakeUp, mutex)
+    }
+    asleep.subtract(1, ordering: .sequentiallyConsistent)
+    pthread_mutex_unlock(mutex)
+  }
+
+  private func wakeAll() {
+    pthread_mutex_lock(mutex)
+    pthread_cond_broadcast(wakeUp)
+    pthread_mutex_unlock(mutex)
+  }
+}
+
+/// What a new thread is told. The pool is unretained: it joins its threads before it dies.
+private final class WorkerStart {
+  let pool: Unmanaged<ThreadPool>
+  let worker: Int
+
+  init(pool: ThreadPool, worker: Int) {
+    self.pool = .passUnretained(pool)
+    self.worker = worker
+  }
+}
