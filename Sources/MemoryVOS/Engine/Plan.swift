@@ -23,6 +23,7 @@ package final class Plan {
   package let arenaCount: Int
 
   private let steps: [Step]
+  private let rowReaders: [String: [RowOperation]]
   private let pool: ThreadPool
 
   /// Compiles `graph` for a network input of `size`, both sides multiples of 16.
@@ -40,8 +41,19 @@ package final class Plan {
     inputs = result.inputs
     outputs = result.outputs
     steps = result.steps
+    rowReaders = result.rowReaders
     arenaCount = result.arenaCount
     self.pool = pool
+  }
+
+  /// Makes the plan read input `name` from `map` from now on; traps unless the shapes are equal and
+  /// only row operations read it (the masks of DESIGN.md section 4 are scaled before anything else).
+  package func rebind(_ name: String, to map: FeatureMap) {
+    guard let steps = rowReaders[name], let old = inputs[name] else {
+      preconditionFailure("input \(name) cannot be bound anew")
+    }
+    precondition(old.shape == map.shape, "\(name): \(map.shape) for \(old.shape)")
+    for rows in steps { rows.input = map }
   }
 
   /// Computes every output from the inputs.

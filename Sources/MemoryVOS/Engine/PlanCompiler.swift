@@ -123,6 +123,8 @@ struct PlanCompiler {
     var outputs: [String: FeatureMap] = [:]
     var steps: [Plan.Step] = []
     var arenaCount = 0
+    /// Operations that are alone in reading an input, by its name.
+    var rowReaders: [String: [RowOperation]] = [:]
   }
 
   func build(
@@ -178,6 +180,10 @@ struct PlanCompiler {
           graph[value].operation, inputs: graph[value].inputs.map(map), output: map(value),
           kernels: kernels, threadCount: threadCount)
         result.steps.append(.rows(rows))
+        let operand = graph[value].inputs[0]
+        if case .input(let name) = graph[operand].operation, readers[operand.index] == 1 {
+          result.rowReaders[name, default: []].append(rows)
+        }
       }
     }
     for output in graph.outputs { result.outputs[output.name] = map(output.value) }

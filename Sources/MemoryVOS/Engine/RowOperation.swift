@@ -15,7 +15,8 @@ final class RowOperation {
   }
 
   private let kind: Kind
-  private let input: FeatureMap
+  /// May be exchanged for another map of the same shape between runs.
+  var input: FeatureMap
   private let output: FeatureMap
   private let kernels: vos_kernels
   private let scratch: [AlignedBuffer]

@@ -1,0 +1,163 @@
+// From pictures and masks of any size to the network's input (DESIGN.md section 4), and back.
+
+import CKernels
+
+/// Resizes bytes `[height, width, channels]` to floats of another size, separably, row by row.
+final class FrameResizer {
+  private let rows: ResizeTable
+  private let columns: ResizeTable
+  private let channels: Int
+  private let kernels: vos_kernels
+  private let pool: ThreadPool
+  /// Per worker: the horizontally resized input rows that the current output row needs.
+  private let lines: [AlignedBuffer]
+
+  /// Images (3 channels) by antialiased bilinear interpolation, masks (1 channel) by area.
+  init(from: FrameSize, to: FrameSize, channels: Int, kernels: Kernels, pool: ThreadPool) {
+    let table = channels == 1 ? ResizeTable.area : ResizeTable.antialiased
+    rows = table(from.height, to.height)
+    columns = table(from.width, to.width)
+    self.channels = channels
+    self.kernels = kernels.table
+    self.pool = pool
+    let (taps, line) = (rows.taps, to.width * channels)
+    lines = (0..<pool.threadCount).map { _ in AlignedBuffer(count: taps * line) }
+  }
+
+  /// out = resized · scale + shift.
+  func resize(_ bytes: [UInt8], scale: Float, shift: Float, into output: FeatureMap) {
+    precondition(bytes.count == rows.inputCount * columns.inputCount * channels)
+    precondition(output.shape.channels == channels && output.shape.width == columns.outputCount)
+    let line = columns.outputCount * channels
+    let blocks = min(rows.outputCount, 4 * pool.threadCount)
+    bytes.withUnsafeBufferPointer { bytes in
+      guard let bytes = bytes.baseAddress else { return }
+      pool.parallelFor(blocks) { block, worker in
+        let ring = lines[worker].base
+        var next = 0  // first input row not yet in the ring
+        withUnsafeTemporaryAllocation(of: UnsafePointer<Float>?.self, capacity: rows.taps) { taps in
+          let range =
+            rows.outputCount * block / blocks..<rows.outputCount * (block + 1) / blocks
+          for y in range {
+            let first = Int(rows.start[y])
+            for row in max(first, next)..<max(first + rows.taps, next) {
+              kernels.resize_row_u8(
+                bytes + row * columns.inputCount * channels, channels, columns.start,
+                columns.weights, columns.taps, columns.outputCount, ring + row % rows.taps * line)
+            }
+            next = max(next, first + rows.taps)
+            for tap in 0..<rows.taps {
+              taps.initializeElement(at: tap, to: ring + (first + tap) % rows.taps * line)
+            }
+            rows.weights.withUnsafeBufferPointer { weights in
+              guard let weights = weights.baseAddress else { return }
+              kernels.combine_rows(
+                taps.baseAddress, weights + y * rows.taps, rows.taps, line, scale, shift,
+                output.row(y))
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+/// Resizes probability planes to the frame's size, bilinearly, and names the largest.
+final class LabelWriter {
+  private let rows: ResizeTable
+  private let columns: ResizeTable
+  private let kernels: vos_kernels
+  private let pool: ThreadPool
+  /// Floats of a line that is as wide as input or output.
+  private let lineCount: Int
+  /// Per worker: a scratch line and one line per plane, and pointers to the latter.
+  private var lines: [AlignedBuffer] = []
+  private var planePointers: [UnsafeMutablePointer<UnsafePointer<Float>?>] = []
+  private var reservedPlanes = 0
+
+  init(from: FrameSize, to: FrameSize, kernels: Kernels, pool: ThreadPool) {
+    rows = .bilinear(from: from.height, to: to.height)
+    columns = .bilinear(from: from.width, to: to.width)
+    self.kernels = kernels.table
+    self.pool = pool
+    lineCount = max(from.width, to.width)
+  }
+
+  deinit { for pointer in planePointers { pointer.deallocate() } }
+
+  /// labels[i] = ids[k] of the plane k that is largest at pixel i.
+  func write(_ planes: [FeatureMap], ids: [UInt8], into labels: inout [UInt8]) {
+    let width = columns.outputCount
+    precondition(labels.count == rows.outputCount * width && planes.count == ids.count)
+    reserve(planes: planes.count)
+    labels.withUnsafeMutableBufferPointer { labels in
+      guard let base = labels.baseAddress else { return }
+      let labels = Shared(base)
+      forEachRow { y, worker in
+        let pointers = planePointers[worker]
+        for (index, plane) in planes.enumerated() {
+          let line = lines[worker].base + lineCount * (index + 1)
+          resizeRow(y, of: plane, worker: worker, into: line)
+          pointers[index] = UnsafePointer(line)
+        }
+        kernels.argmax(pointers, planes.count, width, ids, labels.pointer + y * width)
+      }
+    }
+  }
+
+  /// One plane at the frame's size, row by row.
+  func enlarged(_ plane: FeatureMap) -> [Float] {
+    let width = columns.outputCount
+    reserve(planes: 1)
+    return [Float](unsafeUninitializedCapacity: rows.outputCount * width) { output, count in
+      guard let base = output.baseAddress else { return }
+      let out = Shared(base)
+      forEachRow { y, worker in
+        resizeRow(y, of: plane, worker: worker, into: out.pointer + y * width)
+      }
+      count = rows.outputCount * width
+    }
+  }
+
+  /// Makes room for the lines of so many planes: once per number of objects, not per frame.
+  private func reserve(planes: Int) {
+    guard planes > reservedPlanes else { return }
+    for pointer in planePointers { pointer.deallocate() }
+    reservedPlanes = planes
+    lines = (0..<pool.threadCount).map { _ in AlignedBuffer(count: (planes + 1) * lineCount) }
+    planePointers = (0..<pool.threadCount).map { _ in .allocate(capacity: planes) }
+  }
+
+  private func forEachRow(_ body: (_ y: Int, _ worker: Int) -> Void) {
+    let blocks = min(rows.outputCount, 4 * pool.threadCount)
+    pool.parallelFor(blocks) { block, worker in
+      for y in rows.outputCount * block / blocks..<rows.outputCount * (block + 1) / blocks {
+        body(y, worker)
+      }
+    }
+  }
+
+  private func resizeRow(
+    _ y: Int, of plane: FeatureMap, worker: Int, into out: UnsafeMutablePointer<Float>
+  ) {
+    let scratch = lines[worker].base
+    let first = Int(rows.start[y])
+    withUnsafeTemporaryAllocation(of: UnsafePointer<Float>?.self, capacity: rows.taps) { taps in
+      for tap in 0..<rows.taps { taps.initializeElement(at: tap, to: plane.row(first + tap)) }
+      rows.weights.withUnsafeBufferPointer { weights in
+        guard let weights = weights.baseAddress else { return }
+        kernels.combine_rows(
+          taps.baseAddress, weights + y * rows.taps, rows.taps, columns.inputCount, 1, 0, scratch)
+      }
+    }
+    kernels.resize_row(
+      scratch, columns.start, columns.weights, columns.taps, columns.outputCount, out)
+  }
+}
+
+/// Output rows shared by threads that each write their own.
+private struct Shared<Element>: @unchecked Sendable {
+  let pointer: UnsafeMutablePointer<Element>
+
+  init(_ pointer: UnsafeMutablePointer<Element>) { self.pointer = pointer }
+}

@@ -1,0 +1,152 @@
+// The finite memory: keys of annotated and recent frames, values of each object in them.
+//
+// Owned by `Tracker`, read by `MemoryReader`. Keeps what it is given; never calls the network.
+
+import CKernels
+
+/// Keys and values of a bounded number of frames.
+///
+/// Annotated frames are permanent; the newest others share a ring of `ringCapacity`. An object has
+/// values only for frames in which its mask was known. In steady state nothing is allocated: the
+/// frame that leaves the ring hands its storage to the one that enters.
+final class MemoryBank {
+  /// A remembered frame. Never reused.
+  struct EntryID: Hashable { fileprivate let number: Int }
+
+  /// One object's values: `[valueChannels / 16][entries.count · positions][16]` (`gemm` panels).
+  struct ObjectValues {
+    fileprivate(set) var entries: [EntryID] = []
+    fileprivate(set) var values = AlignedBuffer(count: 0)
+  }
+
+  /// Positions of a frame: (height / 16) · (width / 16).
+  let positions: Int
+  let keyChannels: Int
+  let valueChannels: Int
+  let ringCapacity: Int
+
+  private(set) var objects: [ObjectID: ObjectValues] = [:]
+  private var keys: [EntryID: AlignedBuffer] = [:]
+  private var ring: [EntryID] = []
+  private var spareKeys: [AlignedBuffer] = []
+  private var nextNumber = 0
+  private let kernels: vos_kernels
+  private let pool: ThreadPool
+
+  init(
+    positions: Int, keyChannels: Int, valueChannels: Int, ringCapacity: Int, kernels: Kernels,
+    pool: ThreadPool
+  ) {
+    precondition(valueChannels % Int(VOS_PANEL) == 0, "value channels in whole panels")
+    self.positions = positions
+    self.keyChannels = keyChannels
+    self.valueChannels = valueChannels
+    self.ringCapacity = ringCapacity
+    self.kernels = kernels.table
+    self.pool = pool
+  }
+
+  /// Frames held.
+  var entryCount: Int { keys.count }
+
+  /// The packed keys of a frame: `[ceil(positions / 16)][keyChannels][16]`.
+  func keys(of entry: EntryID) -> AlignedBuffer {
+    guard let buffer = keys[entry] else { preconditionFailure("a frame that was forgotten") }
+    return buffer
+  }
+
+  // MARK: - Writing
+
+  /// Remembers a frame's keys. A frame that is not permanent enters the ring; the oldest leaves.
+  func addEntry(key: FeatureMap, isPermanent: Bool) -> EntryID {
+    precondition(key.shape.height * key.shape.width == positions && key.padding == 0)
+    precondition(isPermanent || ringCapacity > 0, "a ring without room")
+    if !isPermanent, ring.count == ringCapacity { forget(ring[0]) }
+    let entry = EntryID(number: nextNumber)
+    nextNumber += 1
+    let panel = Int(VOS_PANEL)
+    let panels = (positions + panel - 1) / panel
+    let buffer = spareKeys.popLast() ?? AlignedBuffer(count: panels * keyChannels * panel)
+    let (depth, count) = (keyChannels, positions)
+    pool.parallelFor(panels) { index, _ in
+      let first = index * panel
+      kernels.pack_columns(
+        key.row(0) + first * depth, depth, min(panel, count - first), depth,
+        buffer.base + first * depth)
+    }
+    keys[entry] = buffer
+    if !isPermanent { ring.append(entry) }
+    return entry
+  }
+
+  /// Remembers an object's value in a frame: `[height / 16, width / 16, valueChannels]`.
+  func store(_ value: FeatureMap, of object: ObjectID, in entry: EntryID) {
+    precondition(value.shape.channels == valueChannels && value.padding == 0)
+    precondition(keys[entry] != nil, "a value for a frame that was forgotten")
+    var memory = objects[object] ?? ObjectValues()
+    objects[object] = nil  // The copy above is then the only one.
+    let slot: Int
+    if let same = memory.entries.firstIndex(of: entry) {
+      slot = same
+    } else if let stale = memory.entries.firstIndex(where: { keys[$0] == nil }) {
+      slot = stale
+      memory.entries[stale] = entry
+    } else {
+      slot = memory.entries.count
+      resize(&memory, keeping: Array(memory.entries.indices), count: slot + 1)
+      memory.entries.append(entry)
+    }
+    let panel = Int(VOS_PANEL)
+    let total = memory.entries.count * positions
+    let (base, channels, count) = (memory.values.base, valueChannels, positions)
+    pool.parallelFor(channels / panel) { index, _ in
+      kernels.pack_rows(
+        value.row(0) + index * panel, channels, count, panel,
+        base + (index * total + slot * count) * panel)
+    }
+    objects[object] = memory
+  }
+
+  /// Drops values of frames that are gone and got no successor. Call after a frame's last `store`.
+  func finishEntry() {
+    for (object, memory) in objects where memory.entries.contains(where: { keys[$0] == nil }) {
+      var memory = memory
+      let kept = memory.entries.indices.filter { keys[memory.entries[$0]] != nil }
+      resize(&memory, keeping: kept, count: kept.count)
+      memory.entries = kept.map { memory.entries[$0] }
+      objects[object] = memory
+    }
+  }
+
+  /// Moves the kept slots to the front of a store with room for `count`.
+  private func resize(_ memory: inout ObjectValues, keeping slots: [Int], count: Int) {
+    let panel = Int(VOS_PANEL)
+    let (from, to) = (memory.entries.count * positions, count * positions)
+    let values = AlignedBuffer(count: to * valueChannels)
+    for index in 0..<valueChannels / panel {
+      for (new, old) in slots.enumerated() {
+        (values.base + (index * to + new * positions) * panel).update(
+          from: memory.values.base + (index * from + old * positions) * panel,
+          count: positions * panel)
+      }
+    }
+    memory.values = values
+  }
+
+  // MARK: - Forgetting
+
+  /// Forgets a frame. Its values go with the next `store` or `finishEntry`.
+  func forget(_ entry: EntryID) {
+    if let buffer = keys.removeValue(forKey: entry) { spareKeys.append(buffer) }
+    ring.removeAll { $0 == entry }
+  }
+
+  /// Forgets every frame that is not permanent.
+  func forgetRing() {
+    for entry in ring { forget(entry) }
+    finishEntry()
+  }
+
+  /// Forgets an object.
+  func forget(_ object: ObjectID) { objects[object] = nil }
+}

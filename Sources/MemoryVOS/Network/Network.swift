@@ -1,0 +1,66 @@
+// A network with its weights: loaded once, shared by any number of trackers.
+
+/// A network's configuration and parameters. Immutable; use it from any thread.
+public final class Network: Sendable {
+  /// Sizes and options.
+  public let configuration: NetworkConfiguration
+  package let graphs: NetworkGraphs
+  package let weights: Weights
+
+  /// A network from parameters in PyTorch's order; traps unless names and counts are the graphs'.
+  package init(configuration: NetworkConfiguration, weights: Weights) {
+    self.configuration = configuration
+    graphs = NetworkGraphs(configuration)
+    for parameter in graphs.parameters {
+      precondition(weights[parameter.name].count == parameter.count, "\(parameter.name)")
+    }
+    self.weights = weights
+  }
+
+  /// Number of trainable scalars.
+  public var parameterCount: Int { graphs.parameters.reduce(0) { $0 + $1.count } }
+
+  /// Multiply-adds of one step at `size` (network input, multiples of 16): once per frame, and once
+  /// per object, with `memoryFrames` frames in memory (affinity dense; read-out of `topK` entries,
+  /// all of them for 0).
+  public func multiplyAdds(
+    at size: FrameSize, memoryFrames: Int, topK: Int
+  ) -> (perFrame: Int, perObject: Int) {
+    let positions = (size.width / 16) * (size.height / 16)
+    let total = positions * memoryFrames
+    let kept = topK == 0 ? total : min(topK, total)
+    let perFrame =
+      graphs.keyEncoder.multiplyAdds(at: size) + positions * total * configuration.keyChannels
+    let perObject =
+      graphs.valueEncoder.multiplyAdds(at: size) + graphs.decoder.multiplyAdds(at: size)
+      + positions * kept * configuration.valueChannels
+    return (perFrame, perObject)
+  }
+}
+
+/// A network's three graphs compiled for one input size, bound to each other.
+package final class NetworkPlans {
+  /// image → f4, f8, f16, key.
+  package let keyEncoder: Plan
+  /// mask, others (rebound per object) → value.
+  package let valueEncoder: Plan
+  /// readout, previous (rebound per object) → logit.
+  package let decoder: Plan
+
+  package init(
+    _ network: Network, size: FrameSize, kernels: Kernels, pool: ThreadPool,
+    options: PlanOptions = .init()
+  ) {
+    let keyEncoder = Plan(
+      network.graphs.keyEncoder, size: size, weights: network.weights, kernels: kernels,
+      pool: pool, options: options)
+    let features = keyEncoder.outputs.filter { $0.key != "key" }
+    valueEncoder = Plan(
+      network.graphs.valueEncoder, size: size, weights: network.weights, kernels: kernels,
+      pool: pool, bindings: features, options: options)
+    decoder = Plan(
+      network.graphs.decoder, size: size, weights: network.weights, kernels: kernels,
+      pool: pool, bindings: features, options: options)
+    self.keyEncoder = keyEncoder
+  }
+}
