@@ -1,0 +1,332 @@
+// What `Tracker` holds between frames, and its stages. Every stage works in place on preallocated
+// maps of one input size.
+
+import CKernels
+
+/// The state behind a tracker: compiled network, memory bank, and a plane per object.
+final class TrackerSession {
+  /// An object that is being tracked.
+  struct TrackedObject {
+    let id: ObjectID
+    /// Probability at the network's size: the newest mask, and the next frame's prior.
+    let probability: FeatureMap
+    let logit: FeatureMap
+    let readout: FeatureMap
+  }
+
+  private(set) var objects: [TrackedObject] = []
+  private(set) var hasFrame = false
+
+  let frameSize: FrameSize
+  let networkSize: FrameSize
+  let kernels: Kernels
+  let pool: ThreadPool
+  let labelWriter: LabelWriter
+  private let plans: NetworkPlans
+  private let bank: MemoryBank
+  private let reader: MemoryReader
+  private let imageResizer: FrameResizer
+  private let maskResizer: FrameResizer
+  private let background: FeatureMap
+  private let others: FeatureMap
+  /// The newest frame's entries in memory: what a correction replaces.
+  private var newestEntries: [MemoryBank.EntryID] = []
+
+  init(
+    network: Network, frameSize: FrameSize, configuration: Tracker.Configuration
+  ) throws(TrackerError) {
+    self.frameSize = frameSize
+    networkSize = try Self.checkedSize(configuration, frameSize)
+    let instructionSet: InstructionSet
+    if let chosen = configuration.instructionSet {
+      instructionSet = chosen
+    } else {
+      do { instructionSet = try .preferred() } catch { throw TrackerError(error.description) }
+    }
+    guard instructionSet.isSupported else {
+      throw TrackerError("\(instructionSet.rawValue) is not supported by this CPU and build")
+    }
+    kernels = Kernels(instructionSet)
+    pool = ThreadPool(threadCount: configuration.threads)
+    plans = NetworkPlans(network, size: networkSize, kernels: kernels, pool: pool)
+    bank = MemoryBank(
+      positions: networkSize.area / 256, keyChannels: network.configuration.keyChannels,
+      valueChannels: network.configuration.valueChannels,
+      ringCapacity: configuration.memoryFrames - 1, kernels: kernels, pool: pool)
+    reader = MemoryReader(
+      topK: configuration.topK ?? network.configuration.topK, logScale: network.weights["t"][0],
+      kernels: kernels, pool: pool)
+    imageResizer = FrameResizer(
+      from: frameSize, to: networkSize, channels: 3, kernels: kernels, pool: pool)
+    maskResizer = FrameResizer(
+      from: frameSize, to: networkSize, channels: 1, kernels: kernels, pool: pool)
+    labelWriter = LabelWriter(from: networkSize, to: frameSize, kernels: kernels, pool: pool)
+    background = FeatureMap(Self.plane(networkSize))
+    others = FeatureMap(Self.plane(networkSize))
+  }
+
+  /// Beyond this, one frame's features alone take gigabytes.
+  private static let largestInput = 16 << 20
+
+  private static func checkedSize(
+    _ configuration: Tracker.Configuration, _ frameSize: FrameSize
+  ) throws(TrackerError) -> FrameSize {
+    guard configuration.memoryFrames >= 1 else {
+      throw .init("a memory of \(configuration.memoryFrames) frames: at least 1 is needed")
+    }
+    guard (configuration.topK ?? 0) >= 0 else {
+      throw .init("top-k of \(configuration.topK ?? 0): 0 (all) or more is needed")
+    }
+    guard (1...1024).contains(configuration.threads ?? 1) else {
+      throw .init("\(configuration.threads ?? 0) threads: 1 to 1024 are possible")
+    }
+    if case .shortSide(let side) = configuration.inputSize, !(16...4096).contains(side) {
+      throw .init("a network input of \(side) pixels: 16 to 4096 are possible")
+    }
+    let size = configuration.networkSize(for: frameSize)
+    guard size.area <= largestInput else {
+      throw .init(
+        "frames of \(frameSize) need a network input of \(size), more than \(largestInput) pixels; "
+          + "choose a smaller size")
+    }
+    return size
+  }
+
+  private static func plane(_ size: FrameSize) -> FeatureShape {
+    FeatureShape(height: size.height, width: size.width, channels: 1)
+  }
+
+  // MARK: - Stages of a step
+
+  func check(_ frame: Frame?, _ mask: LabelMap?) throws(TrackerError) {
+    if let frame, frame.size != frameSize {
+      throw .init("a frame of \(frame.size) in a video of \(frameSize)")
+    }
+    guard let mask else { return }
+    guard mask.size == frameSize else {
+      throw .init("a mask of \(mask.size) for frames of \(frameSize)")
+    }
+    if let void = mask.labels.firstIndex(of: 255) {
+      let (x, y) = (void % frameSize.width, void / frameSize.width)
+      throw .init("the mask holds 255 (void) at x \(x), y \(y); ids are 1 to 254")
+    }
+  }
+
+  func load(_ frame: Frame) {
+    guard let image = plans.keyEncoder.inputs["image"] else { preconditionFailure("no image") }
+    imageResizer.resize(frame.pixels, scale: 1 / 127.5, shift: -1, into: image)
+  }
+
+  func encode() {
+    plans.keyEncoder.run()
+    hasFrame = true
+  }
+
+  func read() {
+    reader.read(key, from: bank, into: objects.map { ($0.id, $0.readout) })
+  }
+
+  func decode() {
+    guard let logit = plans.decoder.outputs["logit"], let readout = plans.decoder.inputs["readout"]
+    else { preconditionFailure("a decoder without logit") }
+    for object in objects {
+      plans.decoder.rebind("previous", to: object.probability)
+      readout.copy(object.readout)
+      plans.decoder.run()
+      object.logit.copy(logit)
+    }
+  }
+
+  /// Logits to probabilities of the background and each object.
+  func aggregate() {
+    guard !objects.isEmpty else { return }
+    let width = networkSize.width
+    let count = objects.count
+    pool.parallelFor(networkSize.height) { y, _ in
+      withUnsafeTemporaryAllocation(of: UnsafePointer<Float>?.self, capacity: count) { logits in
+        withUnsafeTemporaryAllocation(
+          of: UnsafeMutablePointer<Float>?.self, capacity: count + 1
+        ) { probabilities in
+          probabilities.initializeElement(at: 0, to: background.row(y))
+          for (index, object) in objects.enumerated() {
+            logits.initializeElement(at: index, to: object.logit.row(y))
+            probabilities.initializeElement(at: index + 1, to: object.probability.row(y))
+          }
+          kernels.table.aggregate(logits.baseAddress, count, width, probabilities.baseAddress)
+        }
+      }
+    }
+  }
+
+  /// Puts given masks in the place of predicted ones; they skip aggregation.
+  ///
+  /// Objects that are not in the mask keep what the given ones leave of their probability, or lose
+  /// it all when `keepingOthers` is false.
+  func give(_ mask: LabelMap, keepingOthers: Bool) {
+    let given = mask.objects
+    for id in given where !objects.contains(where: { $0.id == id }) { track(id) }
+    var free = [Float](repeating: 1, count: networkSize.area)
+    for object in objects where given.contains(object.id) {
+      maskResizer.resize(
+        mask.labels.map { $0 == object.id.rawValue ? 1 : 0 }, scale: 1, shift: 0,
+        into: object.probability)
+      object.probability.forEachRow { y, row, width in
+        for x in 0..<width { free[y * width + x] -= row[x] }
+      }
+    }
+    for object in objects where !given.contains(object.id) {
+      object.probability.forEachRow { y, row, width in
+        for x in 0..<width { row[x] *= keepingOthers ? max(0, free[y * width + x]) : 0 }
+      }
+    }
+    background.forEachRow { y, row, width in
+      for x in 0..<width { row[x] = 1 }
+      for object in objects {
+        let other = object.probability.row(y)
+        for x in 0..<width { row[x] = max(0, row[x] - other[x]) }
+      }
+    }
+  }
+
+  func memorize(annotated mask: LabelMap?, remember: Bool) {
+    newestEntries = []
+    let given = Set(mask?.objects ?? [])
+    let predicted = objects.filter { !given.contains($0.id) }
+    let permanent = objects.filter {
+      given.contains($0.id) && (remember || bank.objects[$0.id] == nil)
+    }
+    if !permanent.isEmpty { write(permanent, isPermanent: true) }
+    if !predicted.isEmpty, bank.ringCapacity > 0 { write(predicted, isPermanent: false) }
+  }
+
+  // MARK: - Memory
+
+  private var key: FeatureMap {
+    guard let key = plans.keyEncoder.outputs["key"] else { preconditionFailure("no key") }
+    return key
+  }
+
+  /// Encodes the values of some objects in the newest frame and remembers them.
+  private func write(_ written: [TrackedObject], isPermanent: Bool) {
+    guard let value = plans.valueEncoder.outputs["value"] else { preconditionFailure("no value") }
+    let entry = bank.addEntry(key: key, isPermanent: isPermanent)
+    plans.valueEncoder.rebind("others", to: others)
+    for object in written {
+      sumOthers(of: object.id)
+      plans.valueEncoder.rebind("mask", to: object.probability)
+      plans.valueEncoder.run()
+      bank.store(value, of: object.id, in: entry)
+    }
+    bank.finishEntry()
+    newestEntries.append(entry)
+  }
+
+  /// others = the sum of the probabilities of all objects but one, at most 1.
+  private func sumOthers(of id: ObjectID) {
+    let summed = objects.filter { $0.id != id }
+    pool.parallelFor(networkSize.height) { y, _ in
+      let (row, width) = (others.row(y), networkSize.width)
+      row.update(repeating: 0, count: width)
+      for object in summed {
+        let other = object.probability.row(y)
+        for x in 0..<width { row[x] += other[x] }
+      }
+      for x in 0..<width { row[x] = min(row[x], 1) }
+    }
+  }
+
+  /// Remembers an annotated frame's objects without tracking them.
+  func annotate(_ mask: LabelMap) {
+    let tracked = objects
+    objects = []
+    give(mask, keepingOthers: false)
+    write(objects, isPermanent: true)
+    objects = tracked
+    newestEntries = []
+  }
+
+  /// Writes the newest frame anew, as a permanent one with every object.
+  func correctMemory() {
+    for entry in newestEntries { bank.forget(entry) }
+    newestEntries = []
+    write(objects, isPermanent: true)
+  }
+
+  func restart() {
+    bank.forgetRing()
+    objects = []
+    newestEntries = []
+    hasFrame = false
+  }
+
+  // MARK: - Objects
+
+  private func track(_ id: ObjectID) {
+    let plane = Self.plane(networkSize)
+    let shape = FeatureShape(
+      height: networkSize.height / 16, width: networkSize.width / 16,
+      channels: bank.valueChannels)
+    let object = TrackedObject(
+      id: id, probability: FeatureMap(plane), logit: FeatureMap(plane),
+      readout: FeatureMap(shape))
+    objects.append(object)
+    objects.sort { $0.id < $1.id }
+  }
+
+  func remove(_ id: ObjectID) throws(TrackerError) {
+    guard objects.contains(where: { $0.id == id }) || bank.objects[id] != nil else {
+      let known = objects.map(\.id.description).joined(separator: ", ")
+      throw .init("no object \(id) to remove; tracked are: \(known.isEmpty ? "none" : known)")
+    }
+    objects.removeAll { $0.id == id }
+    bank.forget(id)
+  }
+
+  func probabilities(of id: ObjectID) throws(TrackerError) -> [Float] {
+    guard let object = objects.first(where: { $0.id == id }) else {
+      throw .init("object \(id) is not tracked")
+    }
+    return labelWriter.enlarged(object.probability)
+  }
+
+  // MARK: - Result
+
+  /// Labels at the frame's size; given labels stand as they are.
+  func result(given mask: LabelMap?) -> FrameResult {
+    var labels = [UInt8](repeating: 0, count: frameSize.area)
+    if !objects.isEmpty {
+      labelWriter.write(
+        [background] + objects.map(\.probability), ids: [0] + objects.map(\.id.rawValue),
+        into: &labels)
+    }
+    let given = Set(mask?.objects ?? [])
+    if let mask {
+      for (index, label) in mask.labels.enumerated() where label != 0 { labels[index] = label }
+      for (index, label) in labels.enumerated() where mask.labels[index] == 0 {
+        if let id = ObjectID(label), given.contains(id) { labels[index] = 0 }
+      }
+    }
+    var areas = [Int](repeating: 0, count: 256)
+    labels.withUnsafeBufferPointer { labels in for label in labels { areas[Int(label)] += 1 } }
+    let statuses = objects.map { object in
+      ObjectStatus(
+        id: object.id.rawValue, area: areas[Int(object.id.rawValue)],
+        confidence: given.contains(object.id) ? 1 : confidence(of: object))
+    }
+    return FrameResult(labels: LabelMap(size: frameSize, labels: labels), objects: statuses)
+  }
+
+  /// Mean probability where it is at least one half, sampled on every other row and column.
+  private func confidence(of object: TrackedObject) -> Float {
+    var sum: Float = 0
+    var count: Float = 0
+    for y in stride(from: 0, to: networkSize.height, by: 2) {
+      let row = object.probability.row(y)
+      for x in stride(from: 0, to: networkSize.width, by: 2) where row[x] >= 0.5 {
+        sum += row[x]
+        count += 1
+      }
+    }
+    return count > 0 ? sum / count : 0
+  }
+}

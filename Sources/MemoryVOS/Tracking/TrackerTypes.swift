@@ -1,0 +1,115 @@
+// What a tracker is asked and what it answers.
+
+extension Tracker {
+  /// How to track. Every field has a default that suits 480p video on two cores.
+  public struct Configuration: Sendable, Hashable {
+    /// Size of the network's input.
+    public enum InputSize: Sendable, Hashable {
+      /// The short side in pixels, rounded up to a multiple of 16; the long side keeps the frame's
+      /// aspect and is rounded up too.
+      case shortSide(Int)
+      /// Height and width, each rounded up to a multiple of 16.
+      case exact(FrameSize)
+    }
+
+    /// Network input; 480 is the height that DAVIS scores are given for.
+    public var inputSize = InputSize.shortSide(480)
+    /// Frames in memory, the first included: 2 is the first and the newest. More annotated frames
+    /// come on top. At least 1.
+    public var memoryFrames = 2
+    /// Memory entries that each position reads; 0 reads all; `nil` takes the checkpoint's value.
+    public var topK: Int?
+    /// Threads, by default one per core.
+    public var threads: Int?
+    /// SIMD variant, by default the best of this CPU or what `VOS_ISA` asks for.
+    public var instructionSet: InstructionSet?
+
+    /// The defaults.
+    public init() {}
+
+    /// The network input for frames of `size`.
+    public func networkSize(for size: FrameSize) -> FrameSize {
+      func up(_ value: Int) -> Int { (value + 15) / 16 * 16 }
+      switch inputSize {
+      case .exact(let size): return FrameSize(width: up(size.width), height: up(size.height))
+      case .shortSide(let side):
+        let short = up(side)
+        let (least, most) = (min(size.width, size.height), max(size.width, size.height))
+        let long = (most * short + least * 16 - 1) / (least * 16) * 16
+        return size.width < size.height
+          ? FrameSize(width: short, height: long) : FrameSize(width: long, height: short)
+      }
+    }
+  }
+}
+
+/// A frame, mask or setting that a tracker cannot use. The description says what was expected, what
+/// was found and what to try.
+public struct TrackerError: Error, Sendable, CustomStringConvertible {
+  /// One line.
+  public let description: String
+
+  init(_ description: String) { self.description = description }
+}
+
+/// Where one object is in one frame.
+public struct ObjectStatus: Sendable, Hashable, Codable {
+  /// The object's label.
+  public let id: UInt8
+  /// Pixels of the frame that belong to it.
+  public let area: Int
+  /// Mean probability over the pixels that it owns, 0…1 (0 when it owns none). 1 where annotated.
+  public let confidence: Float
+  /// Whether it owns at least one pixel.
+  public var isPresent: Bool { area > 0 }
+}
+
+/// The answer to one frame.
+public struct FrameResult: Sendable {
+  /// The object of each pixel, 0 for none, at the frame's size.
+  public let labels: LabelMap
+  /// Each tracked object, in ascending order of ids.
+  public let objects: [ObjectStatus]
+}
+
+/// Seconds per stage of one step.
+public struct StageTimings: Sendable, Hashable, Codable {
+  /// Frame to network input.
+  public var resize = 0.0
+  /// Image encoder: features and key.
+  public var encode = 0.0
+  /// Memory read.
+  public var read = 0.0
+  /// Decoder, all objects.
+  public var decode = 0.0
+  /// Soft aggregation, labels at the frame's size, statuses.
+  public var aggregate = 0.0
+  /// Value encoder, all objects, and memory write.
+  public var memorize = 0.0
+
+  /// All stages together.
+  public var total: Double { resize + encode + read + decode + aggregate + memorize }
+
+  /// Name and seconds of each stage, in order.
+  public var stages: [(name: String, seconds: Double)] {
+    [
+      ("resize", resize), ("encode", encode), ("read", read), ("decode", decode),
+      ("aggregate", aggregate), ("memorize", memorize),
+    ]
+  }
+
+  /// Zero everywhere.
+  public init() {}
+}
+
+/// Measures the stages of a step.
+struct StageClock {
+  private(set) var timings = StageTimings()
+  private var last = ContinuousClock.now
+
+  mutating func lap(_ stage: WritableKeyPath<StageTimings, Double>) {
+    let now = ContinuousClock.now
+    timings[keyPath: stage] += (now - last) / .seconds(1)
+    last = now
+  }
+}
