@@ -93,7 +93,8 @@ final class Chain {
     let columns = output.shape.width
     pool.parallelFor(rowTiles * columnTiles) { tile, worker in
       let (row, column) = (tile / columnTiles, tile % columnTiles)
-      workers[worker].begin(columns: columns * column / columnTiles..<columns * (column + 1) / columnTiles)
+      workers[worker].begin(
+        columns: columns * column / columnTiles..<columns * (column + 1) / columnTiles)
       runTile(
         rows: rows * row / rowTiles..<rows * (row + 1) / rowTiles, worker: workers[worker])
     }
@@ -124,7 +125,8 @@ final class Chain {
     let out =
       isLast
       ? output.row(y) + columns.lowerBound * channels
-      : worker.states[index + 1].line(y) + (columns.lowerBound - worker.states[index + 1].origin) * channels
+      : worker.states[index + 1].line(y) + (columns.lowerBound - worker.states[index + 1].origin)
+        * channels
     let (addend, addendStride) = addendRow(stage, y: y, columns: columns, state)
     switch stage.kind {
     case .dense:
@@ -220,7 +222,8 @@ private final class Worker {
       self.stage = stage
       self.isFirst = isFirst
       self.base = base
-      let ring = stage.kernel * ((stage.input.width + 2 * stage.padding) * stage.input.channels + 16)
+      let ring =
+        stage.kernel * ((stage.input.width + 2 * stage.padding) * stage.input.channels + 16)
       addendLine = base + ring
       segments = .allocate(capacity: stage.kernel * max(1, sources))
       rows = .allocate(capacity: stage.kernel)
@@ -242,7 +245,8 @@ private final class Worker {
     states = stages.enumerated().map { index, stage in
       let state = StageState(
         stage: stage, sources: index == 0 ? sources : 1, isFirst: index == 0, base: next)
-      let ring = stage.kernel * ((stage.input.width + 2 * stage.padding) * stage.input.channels + 16)
+      let ring =
+        stage.kernel * ((stage.input.width + 2 * stage.padding) * stage.input.channels + 16)
       next += (ring + stage.output.width * stage.output.channels + 31) & ~15
       return state
     }

@@ -16,6 +16,38 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
   /// The configuration of `vos-mobile`.
   public init() {}
 
+  /// Reads the keys that are there and takes the defaults for the others.
+  public init(from decoder: any Decoder) throws {
+    let values = try decoder.container(keyedBy: CodingKeys.self)
+    let defaults = Self()
+    func read<T: Decodable>(_ key: CodingKeys, _ value: T) throws -> T {
+      try values.decodeIfPresent(T.self, forKey: key) ?? value
+    }
+    keyChannels = try read(.keyChannels, defaults.keyChannels)
+    valueChannels = try read(.valueChannels, defaults.valueChannels)
+    decoderChannels = try read(.decoderChannels, defaults.decoderChannels)
+    valueEncoderChannels = try read(.valueEncoderChannels, defaults.valueEncoderChannels)
+    topK = try read(.topK, defaults.topK)
+  }
+
+  /// What makes a network of this configuration impossible, or `nil`.
+  var problem: String? {
+    let widths = [keyChannels, valueChannels] + decoderChannels + valueEncoderChannels
+    guard decoderChannels.count == 3, valueEncoderChannels.count == 3 else {
+      return
+        "\(decoderChannels.count) decoder and \(valueEncoderChannels.count) value encoder widths"
+        + " instead of 3 each"
+    }
+    guard widths.allSatisfy({ (1...4096).contains($0) }) else {
+      return "widths \(widths), not all in 1…4096"
+    }
+    guard valueChannels % 16 == 0 else {
+      return "value_channels \(valueChannels), not a multiple of 16"
+    }
+    guard (0...65536).contains(topK) else { return "top_k \(topK), not in 0…65536" }
+    return nil
+  }
+
   enum CodingKeys: String, CodingKey {
     case keyChannels = "key_channels"
     case valueChannels = "value_channels"

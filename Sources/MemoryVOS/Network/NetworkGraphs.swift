@@ -86,7 +86,9 @@ package struct NetworkGraphs: Sendable {
 
     var x = graph.relu(graph.convolution("d16", [readout, f16, p16], channels: widths[0]))
     for index in 0..<2 { x = Residual(name: "r16.\(index)", kernel: 5).append(to: &graph, x) }
-    for (stride, skip, width, kernel) in [(8, [f8, p8], widths[1], 5), (4, [f4, p4], widths[2], 3)] {
+    for (stride, skip, width, kernel) in [
+      (8, [f8, p8], widths[1], 5), (4, [f4, p4], widths[2], 3),
+    ] {
       let up = graph.upsample(graph.convolution("u\(stride)", [x], channels: width), factor: 2)
       let side = graph.convolution("s\(stride)", skip, channels: width)
       x = graph.relu(graph.add(up, side))

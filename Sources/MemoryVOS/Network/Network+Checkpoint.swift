@@ -1,0 +1,50 @@
+// Networks from checkpoints: configuration out of the metadata, every tensor checked.
+
+import Foundation
+
+extension Network {
+  /// The architecture that this version builds.
+  public static let architecture = "vos-mobile"
+
+  /// Loads a network.
+  ///
+  /// - Throws: `CheckpointError` when the file is not a checkpoint of this architecture, when its
+  ///   configuration is impossible, or when a tensor is unknown, missing, mis-shaped or not finite.
+  public convenience init(checkpoint path: String) throws(CheckpointError) {
+    try self.init(Checkpoint(path: path))
+  }
+
+  /// A network from a checkpoint in memory; same errors.
+  public convenience init(_ checkpoint: Checkpoint) throws(CheckpointError) {
+    try checkpoint.check(architecture: Self.architecture)
+    let configuration = try Self.configuration(of: checkpoint)
+    let parameters = NetworkGraphs(configuration).parameters
+    try checkpoint.check(expected: parameters.map { ($0.name, $0.shape) })
+    var tensors: [String: [Float]] = [:]
+    for (name, tensor) in checkpoint.tensors {
+      do { tensors[name] = try tensor.floats() } catch {
+        throw CheckpointError(
+          path: checkpoint.path, tensor: name, expected: error.expected, found: error.found,
+          suggestion: error.suggestion)
+      }
+    }
+    self.init(configuration: configuration, weights: Weights(tensors))
+  }
+
+  private static func configuration(
+    of checkpoint: Checkpoint
+  ) throws(CheckpointError) -> NetworkConfiguration {
+    guard let json = checkpoint.metadata["configuration"] else { return NetworkConfiguration() }
+    func failure(_ found: String) -> CheckpointError {
+      CheckpointError(
+        path: checkpoint.path, expected: "a network configuration as JSON in the metadata",
+        found: found, suggestion: "`vos-cli inspect` shows it")
+    }
+    let configuration: NetworkConfiguration
+    do {
+      configuration = try JSONDecoder().decode(NetworkConfiguration.self, from: Data(json.utf8))
+    } catch { throw failure(json) }
+    if let problem = configuration.problem { throw failure(problem) }
+    return configuration
+  }
+}
