@@ -1,11 +1,13 @@
 import ArgumentParser
 
-/// The command line of MemoryVOS. Subcommands are one file each.
+/// The command line of MemoryVOS.
+///
+/// Subcommands are one file each.
 @main
 struct VOSCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "vos-cli",
     abstract: "Track hand-annotated objects through video, in real time, on ordinary CPUs.",
     version: "0.1.0",
-    subcommands: [])
+    subcommands: [RepackCommand.self])
 }

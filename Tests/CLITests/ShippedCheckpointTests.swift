@@ -1,0 +1,50 @@
+import Foundation
+import MemoryVOS
+import TestSupport
+import Testing
+
+@testable import vos_cli
+
+@Suite struct ShippedCheckpointTests {
+  static let folder = URL(filePath: #filePath).deletingLastPathComponent()
+    .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Checkpoints").path
+
+  @Test func metadataIsTheOneInTheRepository() throws {
+    let checkpoint = try Checkpoint(path: Self.folder + "/vos-mobile.safetensors")
+    let metadata = try RepackCommand.metadata(fromJSON: Self.folder + "/vos-mobile.json")
+    #expect(checkpoint.metadata == metadata)
+    try checkpoint.check(architecture: "vos-mobile")
+    #expect(checkpoint.parameterCount == 992_354)
+    for key in ["configuration", "training", "data", "licence", "parents", "scores"] {
+      #expect(metadata[key]?.isEmpty == false, "\(key)")
+    }
+    for tensor in checkpoint.tensors.values { _ = try tensor.floats() }
+  }
+
+  @Test(.enabled(if: SharedData.has("weights")))
+  func weightsAreThePrototypes() throws {
+    let shipped = try Checkpoint(path: Self.folder + "/vos-mobile.safetensors")
+    let prototype = try Checkpoint(
+      path: SharedData.path + "/weights/vos-mobile-prototype.safetensors")
+    #expect(shipped.names == prototype.names)
+    for (name, tensor) in prototype.tensors {
+      #expect(shipped.tensors[name]?.shape == tensor.shape, "\(name)")
+      #expect(shipped.tensors[name]?.bytes.elementsEqual(tensor.bytes) == true, "\(name)")
+    }
+  }
+
+  @Test func repackKeepsTensorsAndReplacesMetadata() throws {
+    let scratch = Scratch()
+    let tensor = CheckpointTensor(shape: [2], floats: [1, -1])
+    try Checkpoint(metadata: ["old": "x"], tensors: ["a": tensor]).write(to: scratch.file("in"))
+    try Data(#"{"text": "1.0", "object": {"b": 0.1, "a": [1, true]}}"#.utf8).write(
+      to: URL(filePath: scratch.file("m.json")))
+    let command = try RepackCommand.parse([
+      scratch.file("in"), scratch.file("out"), "--metadata", scratch.file("m.json"),
+    ])
+    try command.run()
+    let written = try Checkpoint(path: scratch.file("out"))
+    #expect(written.metadata == ["text": "1.0", "object": #"{"a":[1,true],"b":0.1}"#])
+    #expect(try written.tensors["a"]?.floats() == [1, -1])
+  }
+}
