@@ -1,5 +1,7 @@
 // What can go wrong with files of the world.
 
+import Foundation
+
 /// A file, video or image that cannot be used. Its description is one line that names the file, what
 /// was expected, what was found and what to try.
 public struct MediaError: Error, Sendable, CustomStringConvertible {
@@ -16,4 +18,17 @@ public struct MediaError: Error, Sendable, CustomStringConvertible {
 
   /// "path: problem".
   public var description: String { "\(path): \(problem)" }
+}
+
+extension MediaError {
+  /// The system's words for an error number, with what to try where that is plain.
+  static func reason(_ code: Int32) -> String {
+    switch code {
+    case ENOENT: return "no such file or folder; check the path"
+    case EACCES, EPERM: return "no permission; check the file's and its folder's access rights"
+    case ENOSPC: return "no space left on the device; free some or choose another folder"
+    case EROFS: return "the file system is read-only; choose another folder"
+    default: return String(cString: strerror(code))
+    }
+  }
 }
