@@ -41,7 +41,7 @@ final class Decoder {
     context.pointee.opaque = UnsafeMutableRawPointer(log.storage)
     context.pointee.thread_count = Int32(clamping: max(1, threads))
     context.pointee.max_pixels = Int64(LibAV.largestArea)
-    // The integer transform that libjpeg defines, for JPEGs that match other readers to the bit.
+    // The integer transform that libjpeg uses by default: nearly all values equal other readers'.
     if id == AV_CODEC_ID_MJPEG { context.pointee.idct_algo = FF_IDCT_INT }
     let code = avcodec_open2(context, codec, nil)
     guard code >= 0 else {
@@ -60,12 +60,12 @@ final class Decoder {
     av_frame_free(&frame)
   }
 
-  /// Hands over one packet, or `nil` at the end of the stream. Returns libav's code.
+  /// Hands over one packet, or `nil` at the end of the stream, and returns libav's code.
   func send(_ packet: UnsafeMutablePointer<AVPacket>?) -> Int32 {
     avcodec_send_packet(context, packet)
   }
 
-  /// Decodes the next picture into `picture`. Returns libav's code.
+  /// Decodes the next picture into `picture` and returns libav's code.
   func receive() -> Int32 { avcodec_receive_frame(context, picture) }
 
   /// Forgets everything, before reading from elsewhere or after the end.

@@ -42,7 +42,9 @@ public struct VideoTiming: Sendable, Equatable {
   }
 }
 
-/// Frames in order, one at a time. A source has one owner.
+/// Frames in order, one at a time.
+///
+/// A source has one owner.
 public protocol FrameSource: AnyObject {
   /// Size of every frame, after rotation. A frame of another size is an error of `next()`.
   var size: FrameSize { get }

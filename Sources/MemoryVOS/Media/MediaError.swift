@@ -2,7 +2,9 @@
 
 import Foundation
 
-/// A file, video or image that cannot be used. Its description is one line that names the file, what
+/// A file, video or image that cannot be used.
+///
+/// Its description is one line that names the file, what
 /// was expected, what was found and what to try.
 public struct MediaError: Error, Sendable, CustomStringConvertible {
   /// The file or folder, as the user named it.

@@ -19,7 +19,7 @@ struct Orientation: Equatable {
     self.flipsVertically = flipsVertically
   }
 
-  /// The orientation nearest to a display matrix (ISO 14496-12, `tkhd`):
+  /// The orientation nearest to a display matrix (ISO 14496-12, `tkhd`).
   ///
   ///     x' = a·x + c·y + tx,  y' = b·x + d·y + ty,  matrix = [a b u  c d v  tx ty w]
   init(matrix: UnsafePointer<Int32>) {

@@ -216,7 +216,7 @@ public final class VideoReader: FrameSource {
     return (Double(timestamp) - Double(firstTimestamp)) * av_q2d(demuxer.stream.pointee.time_base)
   }
 
-  /// At the end of what decodes: what did the container promise?
+  /// Compares what decoded with what the container promised, at the end.
   private func noteEnd() {
     guard promised.missing > 0 || demuxer.isDamaged else { return }
     endLosses = max(endLosses, promised.missing, (promised.count ?? 0) - decoderPosition)
@@ -224,8 +224,9 @@ public final class VideoReader: FrameSource {
 
   // MARK: - Seeking
 
-  /// Moves the decoder so that its next picture is frame `position`. Going backward, returns that
-  /// frame and keeps those before it.
+  /// Moves the decoder so that its next picture is frame `position`.
+  ///
+  /// Going backward, returns that frame and keeps those before it.
   private func reposition() throws(MediaError) -> SourceFrame? {
     let isBackward = position < decoderPosition
     // A short way forward is quicker decoded than sought.
@@ -250,8 +251,9 @@ public final class VideoReader: FrameSource {
     return frame
   }
 
-  /// Seeks to a key frame at or before `position` and decodes up to it, or starts again from the
-  /// first frame. Returns the first frame from which on pictures are exact; `nil`, without having
+  /// Seeks to a key frame at or before `position`, or starts again from the first frame.
+  ///
+  /// Returns the first frame from which on pictures are exact; `nil`, without having
   /// moved, where packets do not tell frame numbers.
   private func jump() throws(MediaError) -> Int? {
     try buildIndex()
@@ -275,7 +277,9 @@ public final class VideoReader: FrameSource {
     return 0
   }
 
-  /// Reads the packets' times once. The index is used only while it agrees with what was decoded.
+  /// Reads the packets' times once.
+  ///
+  /// The index is used only while it agrees with what was decoded.
   private func buildIndex() throws(MediaError) {
     if !isIndexed {
       isIndexed = true
