@@ -19,7 +19,7 @@ public final class VideoReader: FrameSource {
   private let input: String
   private let threads: Int
   private var demuxer: Demuxer
-  private var decoder: Decoder
+  private var decoder: PictureDecoder
   private let converter: FrameConverter
   private let packet = LibAV.allocated(av_packet_alloc())
   private var orientation: Orientation
@@ -57,7 +57,7 @@ public final class VideoReader: FrameSource {
     self.input = input
     self.threads = threads
     let demuxer = try Demuxer(input)
-    let decoder = try Decoder(stream: demuxer.stream, threads: threads, input: input)
+    let decoder = try PictureDecoder(stream: demuxer.stream, threads: threads, input: input)
     self.demuxer = demuxer
     self.decoder = decoder
     converter = FrameConverter(input: input)
@@ -152,7 +152,7 @@ public final class VideoReader: FrameSource {
 
   /// Decodes one picture; false at the end.
   private static func decode(
-    _ demuxer: Demuxer, _ decoder: Decoder, _ packet: UnsafeMutablePointer<AVPacket>,
+    _ demuxer: Demuxer, _ decoder: PictureDecoder, _ packet: UnsafeMutablePointer<AVPacket>,
     lost: inout Int
   ) -> Bool {
     var errors = 0
@@ -295,7 +295,7 @@ public final class VideoReader: FrameSource {
   /// Starts again from the first frame, with everything fresh.
   private func rewind() throws(MediaError) {
     demuxer = try Demuxer(input)
-    decoder = try Decoder(stream: demuxer.stream, threads: threads, input: input)
+    decoder = try PictureDecoder(stream: demuxer.stream, threads: threads, input: input)
     (holdsPicture, isAtEnd, decoderPosition) = (false, false, 0)
   }
 }

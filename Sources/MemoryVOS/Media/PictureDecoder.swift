@@ -3,7 +3,7 @@
 import CLibAV
 
 /// Owns a codec context and the picture that it decoded last.
-final class Decoder {
+final class PictureDecoder {
   let log = LibAVLog()
   /// The picture of the last successful `receive()`.
   let picture = LibAV.allocated(av_frame_alloc())
