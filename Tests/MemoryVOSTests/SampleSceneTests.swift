@@ -79,7 +79,7 @@ import Testing
     }
     let cut = changes(.hardCut)
     let rest = cut.enumerated().filter { $0.offset != 7 }.map(\.element)
-    #expect(cut[7] * 2 > 3 * (rest.max() ?? 0), "\(cut)")
+    #expect(cut[7] * 4 > 5 * (rest.max() ?? 0), "\(cut)")
     let fast = changes(.fastCamera).reduce(0, +)
     let calm = changes(.standard).reduce(0, +)
     #expect(fast > calm + calm / 2, "\(fast) against \(calm)")

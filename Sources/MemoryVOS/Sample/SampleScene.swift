@@ -40,7 +40,7 @@ public struct SampleScene: Sendable {
     self.size = size
     self.frameCount = frameCount
     self.seed = seed
-    var side = 64
+    var side = 32
     while side < size.height, side < 512 { side *= 2 }
     renderer = SampleRenderer(size: size, textures: Self.textures(side: side, seed: seed))
   }
