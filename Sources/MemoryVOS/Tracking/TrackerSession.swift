@@ -207,7 +207,7 @@ final class TrackerSession {
   }
 
   /// Encodes the values of some objects in the newest frame and remembers them.
-  private func write(_ written: [TrackedObject], isPermanent: Bool) {
+  func write(_ written: [TrackedObject], isPermanent: Bool) {
     guard let value = plans.valueEncoder.outputs["value"] else { preconditionFailure("no value") }
     let entry = bank.addEntry(key: key, isPermanent: isPermanent)
     plans.valueEncoder.rebind("others", to: others)
@@ -261,7 +261,7 @@ final class TrackerSession {
 
   // MARK: - Objects
 
-  private func track(_ id: ObjectID) {
+  func track(_ id: ObjectID) {
     let plane = Self.plane(networkSize)
     let shape = FeatureShape(
       height: networkSize.height / 16, width: networkSize.width / 16,
