@@ -66,7 +66,9 @@ let package = Package(
       name: "DistillTests", dependencies: ["Distill", "MemoryVOS", "TestSupport"],
       swiftSettings: swiftSettings),
     .testTarget(
-      name: "CLITests", dependencies: ["vos-cli", "MemoryVOS", "TestSupport",
+      name: "CLITests",
+      dependencies: [
+        "vos-cli", "MemoryVOS", "TestSupport",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),

@@ -12,6 +12,20 @@ const vos_kernels *vos_kernels_for(vos_isa isa) {
   switch (isa) {
     case VOS_ISA_SCALAR:
       return &vos_kernels_scalar;
+#if defined(__x86_64__)
+    case VOS_ISA_AVX2:
+      return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") ? &vos_kernels_avx2
+                                                                             : NULL;
+    case VOS_ISA_AVX512:
+      return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                     __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") &&
+                     __builtin_cpu_supports("fma")
+                 ? &vos_kernels_avx512
+                 : NULL;
+#elif defined(__aarch64__)
+    case VOS_ISA_NEON:
+      return &vos_kernels_neon;
+#endif
     default:
       return NULL;
   }

@@ -88,7 +88,9 @@ public struct Tracker: ~Copyable {
   }
 
   /// Replaces the newest frame's mask by a corrected one: every object is where `mask` says, and
-  /// nowhere if it is not in it. The frame becomes permanent memory.
+  /// nowhere if it is not in it.
+  ///
+  /// The frame becomes permanent memory.
   ///
   /// - Throws: `TrackerError` before the first `step`, or for a mask of another size.
   public mutating func correct(_ mask: LabelMap) throws(TrackerError) -> FrameResult {

@@ -40,7 +40,9 @@ struct ChainStage {
   }
 }
 
-/// A chain compiled for one input size. Scratch is per worker and allocated here.
+/// A chain compiled for one input size.
+///
+/// Scratch is per worker and allocated here.
 final class Chain {
   private let stages: [ChainStage]
   private let sources: [FeatureMap]

@@ -33,8 +33,10 @@ package struct FeatureShape: Sendable, Hashable, CustomStringConvertible {
   package var description: String { "[\(height), \(width), \(channels)]" }
 }
 
-/// A view of floats `[height, width, channels]` in somebody's buffer. Each row has `padding` columns
-/// of zeros on both sides, so that a convolution reads beyond the edge without asking.
+/// A view of floats `[height, width, channels]` in somebody's buffer.
+///
+/// Each row has `padding` columns of zeros on both sides, so that a convolution reads beyond the
+/// edge without asking.
 ///
 /// Invariant that makes the pointer safe: `owner` keeps the memory alive, and a map's extent was
 /// checked against it when the map was made.

@@ -17,7 +17,9 @@ package final class Plan {
 
   /// Maps to fill before `run`, by the graph's input names.
   package let inputs: [String: FeatureMap]
-  /// Maps to read after `run`, by the graph's output names. They live until the next `run`.
+  /// Maps to read after `run`, by the graph's output names.
+  ///
+  /// They live until the next `run`.
   package let outputs: [String: FeatureMap]
   /// Floats of intermediate results, shared by lifetime.
   package let arenaCount: Int
@@ -28,7 +30,7 @@ package final class Plan {
 
   /// Compiles `graph` for a network input of `size`, both sides multiples of 16.
   ///
-  /// - Parameter bindings: inputs that are results of other plans, read in place.
+  /// `bindings` are inputs that are results of other plans, read in place.
   package init(
     _ graph: Graph, size: FrameSize, weights: Weights, kernels: Kernels, pool: ThreadPool,
     bindings: [String: FeatureMap] = [:], options: PlanOptions = .init()

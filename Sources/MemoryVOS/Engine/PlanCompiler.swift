@@ -2,7 +2,9 @@
 
 import CKernels
 
-/// Compiles a graph. `fuse` decides on steps; `build` gives them buffers and packed weights.
+/// Compiles a graph.
+///
+/// `fuse` decides on steps; `build` gives them buffers and packed weights.
 struct PlanCompiler {
   /// A convolution with the add and the activation that follow it.
   private struct Fused {

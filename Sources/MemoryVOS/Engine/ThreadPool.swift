@@ -139,7 +139,9 @@ package final class ThreadPool: @unchecked Sendable {
   }
 }
 
-/// What a new thread is told. The pool is unretained: it joins its threads before it dies.
+/// What a new thread is told.
+///
+/// The pool is unretained: it joins its threads before it dies.
 private final class WorkerStart {
   let pool: Unmanaged<ThreadPool>
   let worker: Int

@@ -67,7 +67,9 @@ package struct Graph: Sendable {
   }
 }
 
-/// One step of the network. Feature maps are `[height, width, channels]`.
+/// One step of the network.
+///
+/// Feature maps are `[height, width, channels]`.
 package enum Operation: Sendable {
   /// A tensor that the caller provides.
   case input(name: String)

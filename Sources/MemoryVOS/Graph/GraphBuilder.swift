@@ -1,6 +1,8 @@
 // How Network/ writes a graph down: one call per operation, shape rules checked at once.
 
-/// Appends operations to a graph. Traps on operands whose shapes do not fit: the network is ours.
+/// Appends operations to a graph.
+///
+/// Traps on operands whose shapes do not fit: the network is ours.
 package struct GraphBuilder {
   package private(set) var graph = Graph()
 

@@ -1,6 +1,8 @@
 // Masks as people give and take them: one object id per pixel.
 
-/// The id of an object as the user gave it: 1…254. Kept as it is, also when ids are sparse.
+/// The id of an object as the user gave it: 1…254.
+///
+/// Kept as it is, also when ids are sparse.
 public struct ObjectID: Sendable, Hashable, Comparable, CustomStringConvertible {
   /// The label of this object's pixels.
   public let rawValue: UInt8

@@ -10,7 +10,9 @@ import CKernels
 /// values only for frames in which its mask was known. In steady state nothing is allocated: the
 /// frame that leaves the ring hands its storage to the one that enters.
 final class MemoryBank {
-  /// A remembered frame. Never reused.
+  /// A remembered frame.
+  ///
+  /// Never reused.
   struct EntryID: Hashable { fileprivate let number: Int }
 
   /// One object's values: `[valueChannels / 16][entries.count · positions][16]` (`gemm` panels).
@@ -49,6 +51,12 @@ final class MemoryBank {
   /// Frames held.
   var entryCount: Int { keys.count }
 
+  /// Floats held, spare buffers included.
+  var floatCount: Int {
+    keys.values.reduce(0) { $0 + $1.count } + spareKeys.reduce(0) { $0 + $1.count }
+      + objects.values.reduce(0) { $0 + $1.values.count }
+  }
+
   /// The packed keys of a frame: `[ceil(positions / 16)][keyChannels][16]`.
   func keys(of entry: EntryID) -> AlignedBuffer {
     guard let buffer = keys[entry] else { preconditionFailure("a frame that was forgotten") }
@@ -57,7 +65,9 @@ final class MemoryBank {
 
   // MARK: - Writing
 
-  /// Remembers a frame's keys. A frame that is not permanent enters the ring; the oldest leaves.
+  /// Remembers a frame's keys.
+  ///
+  /// A frame that is not permanent enters the ring; the oldest leaves.
   func addEntry(key: FeatureMap, isPermanent: Bool) -> EntryID {
     precondition(key.shape.height * key.shape.width == positions && key.padding == 0)
     precondition(isPermanent || ringCapacity > 0, "a ring without room")
@@ -107,7 +117,9 @@ final class MemoryBank {
     objects[object] = memory
   }
 
-  /// Drops values of frames that are gone and got no successor. Call after a frame's last `store`.
+  /// Drops values of frames that are gone and got no successor.
+  ///
+  /// Call after a frame's last `store`.
   func finishEntry() {
     for (object, memory) in objects where memory.entries.contains(where: { keys[$0] == nil }) {
       var memory = memory
@@ -135,7 +147,9 @@ final class MemoryBank {
 
   // MARK: - Forgetting
 
-  /// Forgets a frame. Its values go with the next `store` or `finishEntry`.
+  /// Forgets a frame.
+  ///
+  /// Its values go with the next `store` or `finishEntry`.
   func forget(_ entry: EntryID) {
     if let buffer = keys.removeValue(forKey: entry) { spareKeys.append(buffer) }
     ring.removeAll { $0 == entry }

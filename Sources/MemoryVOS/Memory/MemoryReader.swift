@@ -5,7 +5,9 @@ import CKernels
 import Foundation
 
 /// affinity = exp(t) · kᵢ·q over all memory positions i; the `topK` largest kept; softmax; weighted
-/// sum of values. Computed in tiles of queries whose scores stay in the cache.
+/// sum of values.
+///
+/// Computed in tiles of queries whose scores stay in the cache.
 final class MemoryReader {
   private static let queriesPerTile = 24
 
@@ -18,9 +20,7 @@ final class MemoryReader {
   private let indices: [UnsafeMutablePointer<UInt32>]
   private let weights: [AlignedBuffer]
 
-  /// - Parameters:
-  ///   - topK: entries kept per query; 0 keeps all.
-  ///   - logScale: t, the log of the affinity's inverse temperature.
+  /// A reader that keeps `topK` entries per query (0: all); `logScale` is t.
   init(topK: Int, logScale: Float, kernels: Kernels, pool: ThreadPool) {
     self.topK = topK
     scale = exp(logScale)

@@ -1,6 +1,8 @@
 // A network with its weights: loaded once, shared by any number of trackers.
 
-/// A network's configuration and parameters. Immutable; use it from any thread.
+/// A network's configuration and parameters.
+///
+/// Immutable; use it from any thread.
 public final class Network: Sendable {
   /// Sizes and options.
   public let configuration: NetworkConfiguration

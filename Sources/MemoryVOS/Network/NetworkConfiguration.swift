@@ -1,6 +1,8 @@
 // Which network a checkpoint holds. Stored as JSON in the checkpoint's metadata.
 
-/// Sizes and options of a network. One immutable value; the defaults are `vos-mobile`.
+/// Sizes and options of a network.
+///
+/// One immutable value; the defaults are `vos-mobile`.
 public struct NetworkConfiguration: Sendable, Hashable, Codable {
   /// Channels of a key, 64 as in STCN.
   public var keyChannels = 64

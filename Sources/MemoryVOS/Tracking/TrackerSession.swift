@@ -201,6 +201,10 @@ final class TrackerSession {
 
   // MARK: - Memory
 
+  /// Frames and floats in memory: for tests of its bound.
+  var memoryEntryCount: Int { bank.entryCount }
+  var memoryFloatCount: Int { bank.floatCount }
+
   private var key: FeatureMap {
     guard let key = plans.keyEncoder.outputs["key"] else { preconditionFailure("no key") }
     return key

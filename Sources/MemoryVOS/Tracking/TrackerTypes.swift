@@ -1,7 +1,9 @@
 // What a tracker is asked and what it answers.
 
 extension Tracker {
-  /// How to track. Every field has a default that suits 480p video on two cores.
+  /// How to track.
+  ///
+  /// Every field has a default that suits 480p video on two cores.
   public struct Configuration: Sendable, Hashable {
     /// Size of the network's input.
     public enum InputSize: Sendable, Hashable {
@@ -14,8 +16,9 @@ extension Tracker {
 
     /// Network input; 480 is the height that DAVIS scores are given for.
     public var inputSize = InputSize.shortSide(480)
-    /// Frames in memory, the first included: 2 is the first and the newest. More annotated frames
-    /// come on top. At least 1.
+    /// Frames in memory, the first included: 2 is the first and the newest.
+    ///
+    /// More annotated frames come on top. At least 1.
     public var memoryFrames = 2
     /// Memory entries that each position reads; 0 reads all; `nil` takes the checkpoint's value.
     public var topK: Int?
@@ -43,8 +46,9 @@ extension Tracker {
   }
 }
 
-/// A frame, mask or setting that a tracker cannot use. The description says what was expected, what
-/// was found and what to try.
+/// A frame, mask or setting that a tracker cannot use.
+///
+/// The description says what was expected, what was found and what to try.
 public struct TrackerError: Error, Sendable, CustomStringConvertible {
   /// One line.
   public let description: String
@@ -58,7 +62,9 @@ public struct ObjectStatus: Sendable, Hashable, Codable {
   public let id: UInt8
   /// Pixels of the frame that belong to it.
   public let area: Int
-  /// Mean probability over the pixels that it owns, 0…1 (0 when it owns none). 1 where annotated.
+  /// Mean probability over the pixels that it owns, 0…1 (0 when it owns none).
+  ///
+  /// 1 where annotated.
   public let confidence: Float
   /// Whether it owns at least one pixel.
   public var isPresent: Bool { area > 0 }

@@ -1,0 +1,211 @@
+// Reading and writing the memory: softmax, top-k, gathering values, packing. Included as gemm.h is.
+
+// e^x to about 1 ulp for -87 <= x <= 88, 0 below: x = n ln 2 + r, a polynomial of degree 6 in r
+// (|r| <= ln 2 / 2; coefficients of Cephes' expf).
+VOS_INLINE vec VOS_NAME(exponential)(vec x) {
+  const vec least = v_set(-87.0f);
+  const vec bounded = v_min(v_max(x, least), v_set(88.0f));
+  const vec n = v_round(v_mul(bounded, v_set(1.44269504088896341f)));
+  vec r = v_fma(n, v_set(-0.693359375f), bounded);
+  r = v_fma(n, v_set(2.12194440e-4f), r);
+  vec p = v_set(1.9875691500e-4f);
+  p = v_fma(p, r, v_set(1.3981999507e-3f));
+  p = v_fma(p, r, v_set(8.3334519073e-3f));
+  p = v_fma(p, r, v_set(4.1665795894e-2f));
+  p = v_fma(p, r, v_set(1.6666665459e-1f));
+  p = v_fma(p, r, v_set(5.0000001201e-1f));
+  p = v_add(v_fma(v_mul(r, r), p, r), v_set(1));
+  return v_where_not_less(x, least, v_mul(p, v_power_of_two(n)));
+}
+
+VOS_INLINE float VOS_NAME(sum_lanes)(vec x) {
+  float lanes[VOS_LANES], sum = 0;
+  v_store(lanes, x);
+  for (int lane = 0; lane < VOS_LANES; lane++) sum += lanes[lane];
+  return sum;
+}
+
+VOS_INLINE float VOS_NAME(largest_lane)(vec x) {
+  float lanes[VOS_LANES];
+  v_store(lanes, x);
+  float largest = lanes[0];
+  for (int lane = 1; lane < VOS_LANES; lane++)
+    largest = lanes[lane] > largest ? lanes[lane] : largest;
+  return largest;
+}
+
+VOS_INLINE float VOS_NAME(largest)(const float *x, size_t count) {
+  vec largest = v_set(-INFINITY);
+  size_t i = 0;
+  for (; i + VOS_LANES <= count; i += VOS_LANES) largest = v_max(largest, v_load(x + i));
+  float result = VOS_NAME(largest_lane)(largest);
+  for (; i < count; i++) result = x[i] > result ? x[i] : result;
+  return result;
+}
+
+VOS_INLINE void VOS_NAME(softmax_row)(float *x, size_t count, float scale) {
+  const vec largest = v_set(VOS_NAME(largest)(x, count)), factor = v_set(scale);
+  vec total = v_set(0);
+  size_t i = 0;
+  for (; i + VOS_LANES <= count; i += VOS_LANES) {
+    const vec e = VOS_NAME(exponential)(v_mul(v_sub(v_load(x + i), largest), factor));
+    v_store(x + i, e);
+    total = v_add(total, e);
+  }
+  float sum = VOS_NAME(sum_lanes)(total);
+  if (i < count) {
+    float line[VOS_LANES] = {0};
+    memcpy(line, x + i, (count - i) * sizeof(float));
+    v_store(line, VOS_NAME(exponential)(v_mul(v_sub(v_load(line), largest), factor)));
+    memcpy(x + i, line, (count - i) * sizeof(float));
+    for (size_t j = 0; j < count - i; j++) sum += line[j];
+  }
+  const vec inverse = v_set(1 / sum);
+  for (i = 0; i + VOS_LANES <= count; i += VOS_LANES) v_store(x + i, v_mul(v_load(x + i), inverse));
+  for (; i < count; i++) x[i] *= 1 / sum;
+}
+
+static void VOS_NAME(vos_f32_softmax)(float *scores, ptrdiff_t stride, size_t rows, size_t count,
+                                      float scale) {
+  if (count == 0) return;
+  for (size_t m = 0; m < rows; m++)
+    VOS_NAME(softmax_row)(scores + (ptrdiff_t)m * stride, count, scale);
+}
+
+// MARK: - Top k
+
+// A heap whose root is the entry to leave next: the smallest score, of equals the latest.
+VOS_INLINE int VOS_NAME(leaves_before)(const float *weight, const uint32_t *index, size_t a,
+                                       size_t b) {
+  return weight[a] < weight[b] || (weight[a] == weight[b] && index[a] > index[b]);
+}
+
+static void VOS_NAME(sink)(float *weight, uint32_t *index, size_t count, size_t at) {
+  for (;;) {
+    size_t least = at;
+    for (size_t child = 2 * at + 1; child <= 2 * at + 2 && child < count; child++)
+      if (VOS_NAME(leaves_before)(weight, index, child, least)) least = child;
+    if (least == at) return;
+    const float w = weight[at];
+    const uint32_t i = index[at];
+    weight[at] = weight[least], index[at] = index[least];
+    weight[least] = w, index[least] = i;
+    at = least;
+  }
+}
+
+// A lower bound of the k-th largest score: the k-th largest of the largest scores of `groups` >= k
+// disjoint groups (lane l of every groups/VOS_LANES-th vector). Most scores then fail one compare.
+#define VOS_GROUP_VECTORS (128 / VOS_LANES)
+
+static float VOS_NAME(threshold)(const float *x, size_t count, size_t k) {
+  const size_t step = VOS_GROUP_VECTORS * VOS_LANES;
+  if (count < step || k > step) return -INFINITY;
+  float groups[VOS_GROUP_VECTORS * VOS_LANES];
+  for (size_t g = 0; g < VOS_GROUP_VECTORS; g++) {
+    vec largest = v_load(x + g * VOS_LANES);
+    for (size_t i = step + g * VOS_LANES; i + VOS_LANES <= count; i += step)
+      largest = v_max(largest, v_load(x + i));
+    v_store(groups + g * VOS_LANES, largest);
+  }
+  // Keep the k largest in a heap at the front; its root is the k-th.
+  uint32_t order[VOS_GROUP_VECTORS * VOS_LANES];
+  for (size_t i = 0; i < step; i++) order[i] = (uint32_t)i;
+  for (size_t i = k / 2; i-- > 0;) VOS_NAME(sink)(groups, order, k, i);
+  for (size_t i = k; i < step; i++)
+    if (groups[i] > groups[0]) {
+      groups[0] = groups[i];
+      VOS_NAME(sink)(groups, order, k, 0);
+    }
+  return groups[0];
+}
+
+static void VOS_NAME(top_k_row)(const float *x, size_t count, size_t k, uint32_t *index,
+                                float *weight) {
+  const float bound = VOS_NAME(threshold)(x, count, k);
+  vec limit = v_set(bound);
+  size_t kept = 0;
+  for (size_t i = 0; i < count; i += VOS_LANES) {
+    const size_t lanes = count - i < VOS_LANES ? count - i : VOS_LANES;
+    uint32_t candidates = (1u << lanes) - 1;
+    if (lanes == VOS_LANES) candidates &= v_not_less(v_load(x + i), limit);
+    while (candidates) {
+      const size_t at = i + (size_t)__builtin_ctz(candidates);
+      candidates &= candidates - 1;
+      if (kept < k) {
+        if (!(x[at] >= bound)) continue;
+        weight[kept] = x[at], index[kept] = (uint32_t)at;
+        if (++kept < k) continue;
+        for (size_t j = k / 2; j-- > 0;) VOS_NAME(sink)(weight, index, k, j);
+      } else if (x[at] > weight[0]) {
+        weight[0] = x[at], index[0] = (uint32_t)at;
+        VOS_NAME(sink)(weight, index, k, 0);
+      }
+      limit = v_set(kept < k ? bound : weight[0]);
+    }
+  }
+}
+
+static void VOS_NAME(vos_f32_top_k)(const float *scores, ptrdiff_t stride, size_t rows,
+                                    size_t count, size_t k, float scale, uint32_t *index,
+                                    float *weight) {
+  assert(k <= count);
+  if (k == 0) return;
+  for (size_t m = 0; m < rows; m++) {
+    VOS_NAME(top_k_row)(scores + (ptrdiff_t)m * stride, count, k, index + m * k, weight + m * k);
+    VOS_NAME(softmax_row)(weight + m * k, k, scale);
+  }
+}
+
+// MARK: - Values
+
+static void VOS_NAME(vos_f32_gather)(const uint32_t *index, const float *weight, size_t rows,
+                                     size_t k, const float *values, size_t value_count,
+                                     size_t channels, float *out, ptrdiff_t out_stride) {
+  for (size_t m = 0; m < rows; m++) {
+    const uint32_t *at = index + m * k;
+    const float *w = weight + m * k;
+    float *row = out + (ptrdiff_t)m * out_stride;
+    for (size_t first = 0; first < channels; first += VOS_PANEL) {
+      const float *panel = values + first * value_count;
+      vec sum[VOS_PANEL_VECTORS];
+      VOS_UNROLL for (int v = 0; v < VOS_PANEL_VECTORS; v++) sum[v] = v_set(0);
+      for (size_t j = 0; j < k; j++) {
+        const vec x = v_broadcast(w + j);
+        const float *value = panel + (size_t)at[j] * VOS_PANEL;
+        VOS_UNROLL for (int v = 0; v < VOS_PANEL_VECTORS; v++)
+          sum[v] = v_fma(x, v_load(value + v * VOS_LANES), sum[v]);
+      }
+      float line[VOS_PANEL];
+      VOS_UNROLL for (int v = 0; v < VOS_PANEL_VECTORS; v++) v_store(line + v * VOS_LANES, sum[v]);
+      const size_t left = channels - first < VOS_PANEL ? channels - first : VOS_PANEL;
+      memcpy(row + first, line, left * sizeof(float));
+    }
+  }
+}
+
+static void VOS_NAME(vos_f32_pack_columns)(const float *in, ptrdiff_t stride, size_t rows,
+                                           size_t depth, float *out) {
+  for (size_t first = 0; first < rows; first += VOS_PANEL) {
+    float *panel = out + first * depth;
+    const size_t left = rows - first < VOS_PANEL ? rows - first : VOS_PANEL;
+    for (size_t lane = 0; lane < left; lane++) {
+      const float *row = in + (ptrdiff_t)(first + lane) * stride;
+      for (size_t d = 0; d < depth; d++) panel[d * VOS_PANEL + lane] = row[d];
+    }
+    for (size_t lane = left; lane < VOS_PANEL; lane++)
+      for (size_t d = 0; d < depth; d++) panel[d * VOS_PANEL + lane] = 0;
+  }
+}
+
+static void VOS_NAME(vos_f32_pack_rows)(const float *in, ptrdiff_t stride, size_t rows,
+                                        size_t columns, float *out) {
+  for (size_t first = 0; first < columns; first += VOS_PANEL) {
+    const size_t left = columns - first < VOS_PANEL ? columns - first : VOS_PANEL;
+    for (size_t row = 0; row < rows; row++) {
+      float *line = out + first * rows + row * VOS_PANEL;
+      memcpy(line, in + (ptrdiff_t)row * stride + first, left * sizeof(float));
+      memset(line + left, 0, (VOS_PANEL - left) * sizeof(float));
+    }
+  }
+}

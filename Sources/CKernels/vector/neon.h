@@ -1,0 +1,50 @@
+// Vectors of 4 floats: arm64 Advanced SIMD. Included by neon.c.
+#pragma once
+
+#include <arm_neon.h>
+#include <stdint.h>
+#include <string.h>
+
+typedef float32x4_t vec;
+
+#define VOS_LANES 4
+#define VOS_TILE_ROWS 6     // gemm: 6 × 16 sums in 24 of 32 registers
+#define VOS_TILE_VECTORS 4
+
+static inline vec v_load(const float *p) { return vld1q_f32(p); }
+static inline void v_store(float *p, vec x) { vst1q_f32(p, x); }
+static inline vec v_set(float x) { return vdupq_n_f32(x); }
+static inline vec v_broadcast(const float *p) { return vld1q_dup_f32(p); }
+static inline vec v_add(vec a, vec b) { return vaddq_f32(a, b); }
+static inline vec v_sub(vec a, vec b) { return vsubq_f32(a, b); }
+static inline vec v_mul(vec a, vec b) { return vmulq_f32(a, b); }
+static inline vec v_div(vec a, vec b) { return vdivq_f32(a, b); }
+static inline vec v_min(vec a, vec b) { return vminq_f32(a, b); }
+static inline vec v_max(vec a, vec b) { return vmaxq_f32(a, b); }
+/// a · b + c, rounded once.
+static inline vec v_fma(vec a, vec b, vec c) { return vfmaq_f32(c, a, b); }
+static inline vec v_round(vec a) { return vrndnq_f32(a); }
+/// 2^n for integral n in -126…127.
+static inline vec v_power_of_two(vec n) {
+  return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
+}
+/// x where a >= b, else 0.
+static inline vec v_where_not_less(vec a, vec b, vec x) {
+  return vreinterpretq_f32_u32(vandq_u32(vcgeq_f32(a, b), vreinterpretq_u32_f32(x)));
+}
+/// One bit per lane: a >= b.
+static inline uint32_t v_not_less(vec a, vec b) {
+  const uint32_t bits[4] = {1, 2, 4, 8};
+  return vaddvq_u32(vandq_u32(vcgeq_f32(a, b), vld1q_u32(bits)));
+}
+static inline vec v_from_bytes(const uint8_t *p) {
+  uint32_t four;
+  memcpy(&four, p, 4);
+  const uint8x8_t bytes = vcreate_u8(four);
+  return vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(bytes))));
+}
+/// p[index[lane]] for each lane.
+static inline vec v_gather(const float *p, const int32_t *index) {
+  const float four[4] = {p[index[0]], p[index[1]], p[index[2]], p[index[3]]};
+  return vld1q_f32(four);
+}

@@ -1,0 +1,94 @@
+import TestSupport
+import Testing
+
+@testable import MemoryVOS
+
+@Suite struct PlanTests {
+  /// Inputs that need no tile, one tile, uneven tiles, and rows shorter than a kernel.
+  static let sizes = [
+    FrameSize(width: 16, height: 16), FrameSize(width: 48, height: 16),
+    FrameSize(width: 16, height: 64), FrameSize(width: 80, height: 48),
+  ]
+
+  @Test(arguments: EngineVariant.all, sizes)
+  func everyGraphAgreesWithThePlainOne(_ variant: EngineVariant, _ size: FrameSize) {
+    let network = Network.random(seed: 7)
+    let kernels = Kernels(variant.instructionSet)
+    let pool = ThreadPool(threadCount: variant.threads)
+    var options = PlanOptions()
+    options.fusesChains = variant.fusesChains
+    let graphs = [network.graphs.keyEncoder, network.graphs.valueEncoder, network.graphs.decoder]
+    for graph in graphs {
+      let plan = Plan(
+        graph, size: size, weights: network.weights, kernels: kernels, pool: pool,
+        options: options)
+      var random = SeededGenerator(seed: UInt64(size.area))
+      var inputs: [String: PlainMap] = [:]
+      for (name, map) in plan.inputs.sorted(by: { $0.key < $1.key }) {
+        let scalars = (0..<map.shape.count).map { _ in Float.random(in: -1...1, using: &random) }
+        map.assign(scalars)
+        inputs[name] = PlainMap(map.shape, scalars)
+      }
+      let expected = runPlainly(graph, size: size, weights: network.weights, inputs: inputs)
+      for round in 1...2 {  // The second run meets what the first left in the arena.
+        plan.run()
+        for (name, map) in plan.outputs {
+          let difference = Difference(map.scalars, expected[name]?.scalars ?? [])
+          #expect(
+            difference.maximum <= 1e-4 * max(1, difference.scale),
+            "\(name), run \(round): \(difference)")
+        }
+      }
+    }
+  }
+
+  @Test func arenaSharesWhatNeverLivesTogether() {
+    let requests: [Arena.Request] = [
+      .init(count: 100, lifetime: 0...1), .init(count: 50, lifetime: 1...2),
+      .init(count: 100, lifetime: 2...3), .init(count: 10, lifetime: 0...3),
+    ]
+    let arena = Arena(requests)
+    #expect(arena.count == 112 + 64 + 16)
+    for (i, a) in requests.enumerated() {
+      for (j, b) in requests.enumerated() where i < j && a.lifetime.overlaps(b.lifetime) {
+        let (p, q) = (arena.offsets[i], arena.offsets[j])
+        #expect(p + a.count <= q || q + b.count <= p, "\(i) and \(j)")
+      }
+    }
+  }
+
+  @Test func multiplyAddsOfThePrototype() {
+    // DESIGN.md section 4: 2.16 G shared, 1.21 G per object at 480×864, two memory frames, top 30.
+    let network = Network.random(seed: 1)
+    let work = network.multiplyAdds(
+      at: FrameSize(width: 864, height: 480), memoryFrames: 2, topK: 30)
+    #expect((2.155e9...2.165e9).contains(Double(work.perFrame)))
+    #expect((1.205e9...1.215e9).contains(Double(work.perObject)))
+  }
+}
+
+@Suite struct ThreadPoolTests {
+  @Test(arguments: [1, 2, 3, 8])
+  func everyIterationRunsOnce(_ threads: Int) {
+    let pool = ThreadPool(threadCount: threads)
+    for count in [0, 1, 2, 7, 1000] {
+      let counts = FeatureMap(FeatureShape(height: max(count, 1), width: 1, channels: 1))
+      for _ in 0..<20 {
+        pool.parallelFor(count) { iteration, worker in
+          precondition((0..<threads).contains(worker))
+          counts.row(iteration)[0] += 1
+        }
+      }
+      #expect(counts.scalars.prefix(count).allSatisfy { $0 == 20 })
+    }
+  }
+
+  @Test func denormalsAreFlushedInEveryThread() {
+    let pool = ThreadPool(threadCount: 4)
+    let results = FeatureMap(FeatureShape(height: 64, width: 1, channels: 1))
+    let tiny = Float.leastNormalMagnitude
+    pool.parallelFor(64) { iteration, _ in results.row(iteration)[0] = tiny * Float(0.5) }
+    #expect(results.scalars.allSatisfy { $0 == 0 })
+    #expect(tiny * Float(results.scalars.count) / 128 != 0, "restored for the caller")
+  }
+}

@@ -1,0 +1,22 @@
+// Networks without training, for tests that need numbers but no meaning.
+
+package import MemoryVOS
+
+extension Network {
+  /// Small random weights whose activations neither vanish nor explode, from a seed.
+  package static func random(
+    seed: UInt64, configuration: NetworkConfiguration = .init()
+  ) -> Network {
+    var random = SeededGenerator(seed: seed)
+    var tensors: [String: [Float]] = [:]
+    for parameter in NetworkGraphs(configuration).parameters {
+      let fanIn = max(1, parameter.shape.dropFirst().reduce(1, *))
+      let bound = (3 / Float(fanIn)).squareRoot()
+      tensors[parameter.name] = (0..<parameter.count).map { _ in
+        Float.random(in: -bound...bound, using: &random)
+      }
+    }
+    tensors["t"] = [2.7]
+    return Network(configuration: configuration, weights: Weights(tensors))
+  }
+}
