@@ -130,3 +130,5 @@ static inline void vos_spin_hint(void) {
   __asm__ volatile("yield");
 #endif
 }
+
+#include "CKernelsTraining.h"  // after the types it uses: this is the module's umbrella header

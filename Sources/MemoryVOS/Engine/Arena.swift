@@ -1,21 +1,26 @@
 // One allocation for all intermediate results of a plan, shared by those that never live together.
 
 /// Offsets for blocks with known lifetimes.
-struct Arena {
+package struct Arena {
   /// A block: floats needed, and the steps from its writing to its last reading, inclusive.
-  struct Request {
+  package struct Request {
     let count: Int
     let lifetime: ClosedRange<Int>
+
+    package init(count: Int, lifetime: ClosedRange<Int>) {
+      self.count = count
+      self.lifetime = lifetime
+    }
   }
 
   /// Floats in all.
-  private(set) var count = 0
+  package private(set) var count = 0
   /// Offset of each request, a multiple of 16 (64 bytes).
-  private(set) var offsets: [Int] = []
+  package private(set) var offsets: [Int] = []
 
   /// Places each request, largest first, at the lowest offset where it overlaps no other that lives
   /// at the same time.
-  init(_ requests: [Request]) {
+  package init(_ requests: [Request]) {
     offsets = [Int](repeating: 0, count: requests.count)
     var placed: [Int] = []
     for index in requests.indices.sorted(by: { requests[$0].count > requests[$1].count }) {
