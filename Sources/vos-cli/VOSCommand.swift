@@ -9,5 +9,5 @@ struct VOSCommand: ParsableCommand {
     commandName: "vos-cli",
     abstract: "Track hand-annotated objects through video, in real time, on ordinary CPUs.",
     version: "0.1.0",
-    subcommands: [RepackCommand.self])
+    subcommands: [InspectCommand.self, BenchmarkCommand.self, RepackCommand.self])
 }

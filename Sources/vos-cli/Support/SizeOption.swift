@@ -1,0 +1,70 @@
+// Sizes on the command line, height first as the literature writes network inputs.
+
+import ArgumentParser
+import MemoryVOS
+
+/// `480` (short side) or `480x864` (height × width).
+enum SizeOption: ExpressibleByArgument {
+  case shortSide(Int)
+  case exact(FrameSize)
+
+  init?(argument: String) {
+    let parts = argument.lowercased().split(
+      omittingEmptySubsequences: false, whereSeparator: { $0 == "x" || $0 == "×" })
+    let numbers = parts.compactMap { Int($0) }.filter { (1...16384).contains($0) }
+    switch (parts.count, numbers.count) {
+    case (1, 1): self = .shortSide(numbers[0])
+    case (2, 2): self = .exact(FrameSize(width: numbers[1], height: numbers[0]))
+    default: return nil
+    }
+  }
+
+  var defaultValueDescription: String {
+    switch self {
+    case .shortSide(let side): "\(side)"
+    case .exact(let size): "\(size.height)x\(size.width)"
+    }
+  }
+
+  var inputSize: Tracker.Configuration.InputSize {
+    switch self {
+    case .shortSide(let side): .shortSide(side)
+    case .exact(let size): .exact(size)
+    }
+  }
+}
+
+/// Options of every command that runs the network.
+struct EngineOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Frames in memory, the first included; further annotated frames come on top.",
+      valueName: "frames"))
+  var memory = 2
+
+  @Option(
+    help: ArgumentHelp(
+      "Memory entries that each position reads; 0 reads all (default: the checkpoint's, 30).",
+      valueName: "entries"))
+  var topK: Int?
+
+  @Option(help: ArgumentHelp("Threads (default: one for each core).", valueName: "count"))
+  var threads: Int?
+
+  func validate() throws {
+    guard memory >= 1 else { throw ValidationError("--memory \(memory): at least 1 is needed") }
+    guard topK ?? 0 >= 0 else { throw ValidationError("--top-k must not be negative") }
+    guard (1...1024).contains(threads ?? 1) else {
+      throw ValidationError("--threads must be between 1 and 1024")
+    }
+  }
+
+  func configuration(size: SizeOption) -> Tracker.Configuration {
+    var configuration = Tracker.Configuration()
+    configuration.inputSize = size.inputSize
+    configuration.memoryFrames = memory
+    configuration.topK = topK
+    configuration.threads = threads
+    return configuration
+  }
+}
