@@ -9,5 +9,8 @@ struct VOSCommand: ParsableCommand {
     commandName: "vos-cli",
     abstract: "Track hand-annotated objects through video, in real time, on ordinary CPUs.",
     version: "0.1.0",
-    subcommands: [InspectCommand.self, BenchmarkCommand.self, RepackCommand.self])
+    subcommands: [
+      TrackCommand.self, RenderSampleCommand.self, InspectCommand.self, BenchmarkCommand.self,
+      RepackCommand.self,
+    ])
 }

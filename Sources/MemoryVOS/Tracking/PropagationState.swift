@@ -12,8 +12,8 @@ public struct PropagationState: Sendable {
   var phase = Phase.forward
   /// Newest last: at most the ring's frames and the newest frame.
   var snapshots: [TrackerSnapshot] = []
-  /// Statuses of every frame computed so far.
-  var statuses: [Int: [ObjectStatus]] = [:]
+  /// Statuses of every frame computed so far, by its position in the source.
+  public internal(set) var statuses: [Int: [ObjectStatus]] = [:]
 
   init() {}
 

@@ -1,0 +1,156 @@
+// One run of `track`: opens everything, lets `Propagation` work, writes what it computes.
+
+import Foundation
+import MemoryVOS
+
+final class TrackRun: PropagationOutput {
+  private let command: TrackCommand
+  private let checkpoint: String
+  private let network: Network
+  private let source: any FrameSource
+  private let annotations: [ClipAnnotation]
+  private let folder: OutputFolder
+  private let settings: String
+  private let resumed: PropagationState?
+  private let outputs: ClipOutputs
+  private var statistics = TrackStatistics()
+  private var progress = ProgressBar(total: nil)
+
+  /// Opens input, masks, checkpoint and outputs; every mistake is found before the first frame.
+  init(_ command: TrackCommand) throws {
+    self.command = command
+    checkpoint = try CheckpointLocation.path(command.checkpoint)
+    let weights = try Checkpoint(path: checkpoint)
+    network = try Network(weights)
+    source = try Media.openFrames(command.input)
+    let size = source.size
+    annotations = try command.mask.map {
+      try $0.annotation(
+        size: size, defaultFrame: command.start, resizes: command.resizeMask,
+        objects: command.object)
+    }
+    try Self.check(command.object, in: annotations)
+    settings = Self.settings(command, weights: weights, annotations: annotations)
+    folder = OutputFolder(path: command.output)
+    resumed = try folder.prepare(settings: settings, overwrite: command.overwrite)
+    if !command.overwrite, resumed == nil {
+      for file in command.further.files where FileManager.default.fileExists(atPath: file) {
+        throw MediaError(path: file, problem: "exists already; pass --overwrite to replace it")
+      }
+    }
+    outputs = try ClipOutputs(
+      command.further, input: command.input, source: source)
+  }
+
+  /// Tracks; false when a signal ended it early.
+  func run() throws -> Bool {
+    let start = ContinuousClock.now
+    var propagation = try Propagation(
+      source: source, annotations: annotations,
+      selection: FrameSelection(start: command.start, end: command.end, every: command.every),
+      network: network, configuration: command.engine.configuration(size: command.size))
+    let before = resumed?.frameCount ?? 0
+    progress = ProgressBar(total: propagation.expectedFrameCount, done: before)
+    for (frame, statuses) in resumed?.statuses ?? [:] { statistics.add(statuses, frame: frame) }
+    let finished: Bool
+    do {
+      finished = try propagation.run(into: self, resuming: resumed)
+    } catch {
+      // What was written so far must be usable; the first error is the one to report.
+      try? outputs.finish()
+      throw error
+    }
+    try outputs.finish()
+    if finished { folder.forgetState() }
+    try report(
+      finished: finished, before: before, seconds: (.now - start) / .seconds(1),
+      isResumable: propagation.isResumable)
+    return finished
+  }
+
+  private func report(
+    finished: Bool, before: Int, seconds: Double, isResumable: Bool
+  ) throws {
+    let done = before + statistics.computed
+    let rate = String(format: "%.1f", seconds > 0 ? Double(statistics.computed) / seconds : 0)
+    if finished {
+      progress.finish("\(done) frames, \(rate) frames/s, masks in \(command.output)")
+    } else {
+      progress.finish("stopped after \(done) frames")
+      Message.warning(
+        "interrupted after \(done) frames; their masks are complete"
+          + (isResumable ? ", the same command goes on from there" : ""))
+    }
+    if command.further.json {
+      let configuration = command.engine.configuration(size: command.size)
+      let network = configuration.networkSize(for: source.size)
+      try JSONOutput.print(
+        statistics.summary(
+          TrackSummary.Run(
+            input: command.input, output: command.output, checkpoint: checkpoint,
+            frameSize: "\(source.size.height)x\(source.size.width)",
+            networkInput: "\(network.height)x\(network.width)", frames: done,
+            framesResumed: before, framesLost: source.lostFrames, interrupted: !finished,
+            seconds: JSONOutput.rounded(seconds))))
+    }
+    if finished, source.lostFrames > 0 {
+      throw MediaError(
+        path: command.input,
+        problem: "\(source.lostFrames) frames could not be decoded and have no mask; the masks of "
+          + "the other \(done) are written")
+    }
+  }
+
+  // MARK: - PropagationOutput
+
+  var shouldStop: Bool { StopSignal.isRequested }
+  var wantsOrder: Bool { outputs.wantsOrder }
+  var savesState: Bool { true }
+
+  func computed(_ step: PropagationStep, tracker: borrowing Tracker) throws {
+    let clock = ContinuousClock.now
+    try MaskFile.write(step.result.labels, to: folder.mask(step.source.stem))
+    try outputs.computed(step, tracker: tracker)
+    statistics.add(step.result.objects, frame: step.source.index)
+    statistics.add(step, writeSeconds: (.now - clock) / .seconds(1))
+    progress.update((resumed?.frameCount ?? 0) + statistics.computed)
+  }
+
+  func inOrder(_ step: PropagationStep) throws {
+    guard outputs.wantsOrder else { return }
+    let clock = ContinuousClock.now
+    try outputs.inOrder(step)
+    statistics.add(writeSeconds: (.now - clock) / .seconds(1))
+  }
+
+  func labels(of frame: SourceFrame) throws -> LabelMap {
+    try MaskFile.read(folder.mask(frame.stem), role: .result)
+  }
+
+  func save(_ state: PropagationState) throws { try folder.save(state, settings: settings) }
+
+  // MARK: - Settings
+
+  private static func check(_ objects: [UInt8], in annotations: [ClipAnnotation]) throws {
+    guard !objects.isEmpty else { return }
+    let known = Set(annotations.flatMap { $0.mask.objects.map(\.rawValue) })
+    guard let unknown = objects.first(where: { !known.contains($0) }) else { return }
+    throw CommandFailure("no mask holds object \(unknown), which --object asks for")
+  }
+
+  /// Everything that the masks depend on: a run is only resumed when it is the same.
+  private static func settings(
+    _ command: TrackCommand, weights: Checkpoint, annotations: [ClipAnnotation]
+  ) -> String {
+    var bytes: [UInt8] = []
+    for name in weights.names { bytes += weights.tensors[name]?.bytes ?? [] }
+    let masks = annotations.map { "\($0.frame):\(Digest.sha256($0.mask.labels))" }
+    let topK = command.engine.topK.map(String.init) ?? "default"
+    return [
+      URL(filePath: command.input).path, Digest.sha256(bytes), masks.joined(separator: ","),
+      "start \(command.start)", "end \(command.end.map(String.init) ?? "none")",
+      "every \(command.every)", "size \(command.size.defaultValueDescription)",
+      "memory \(command.engine.memory)", "top-k \(topK)",
+    ].joined(separator: "; ")
+  }
+}
