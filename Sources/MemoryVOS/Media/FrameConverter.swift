@@ -20,7 +20,7 @@ final class FrameConverter {
     let chroma: AVChromaLocation
   }
 
-  private let input: String
+  let input: String
   private var key: Key?
   private var scaler: OpaquePointer?
   private var hasAlpha = false

@@ -202,10 +202,9 @@ public final class VideoReader: FrameSource {
           + "split the video there or scale it to one size")
     }
     let stored = try converter.convert(picture, isJPEG: decoder.isJPEG)
-    let name = String(decoderPosition)
     return SourceFrame(
       index: decoderPosition, frame: orientation.apply(to: stored),
-      stem: String(repeating: "0", count: max(0, 5 - name.count)) + name, seconds: seconds(picture))
+      stem: Media.stem(ofFrame: decoderPosition), seconds: seconds(picture))
   }
 
   private func seconds(_ picture: UnsafeMutablePointer<AVFrame>) -> Double {
