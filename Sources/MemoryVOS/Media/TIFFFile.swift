@@ -2,7 +2,9 @@
 
 import CTIFF
 
-/// One open TIFF file. Reduced copies of pages (previews) are passed over.
+/// One open TIFF file.
+///
+/// Reduced copies of pages (previews) are passed over.
 final class TIFFFile {
   let path: String
   private let file: OpaquePointer
@@ -104,7 +106,7 @@ final class TIFFFile {
     let blockHeight =
       isTiled ? Int(info.tile_height) : min(size.height, max(1, Int(info.rows_per_strip)))
     let planes = info.planar == UInt16(PLANARCONFIG_SEPARATE) ? channels : 1
-    let perPixel = planes > 1 || info.planar == UInt16(PLANARCONFIG_SEPARATE) ? 1 : Int(info.samples)
+    let perPixel = info.planar == UInt16(PLANARCONFIG_SEPARATE) ? 1 : Int(info.samples)
     let blockBytes = Int(isTiled ? TIFFTileSize(file) : TIFFStripSize(file))
     let bytesPerSample = Int(info.bits) / 8
     guard blockWidth > 0, blockHeight > 0,
@@ -125,7 +127,8 @@ final class TIFFFile {
       for index in 0..<across * down {
         let number = UInt32(plane * across * down + index)
         let (left, top) = (index % across * blockWidth, index / across * blockHeight)
-        let (right, bottom) = (min(left + blockWidth, size.width), min(top + blockHeight, size.height))
+        let right = min(left + blockWidth, size.width)
+        let bottom = min(top + blockHeight, size.height)
         // Strips beyond their data stay zero.
         block.initializeMemory(as: UInt8.self, repeating: 0, count: blockBytes + 8)
         let wanted = isTiled ? blockBytes : (bottom - top) * rowBytes
@@ -133,7 +136,9 @@ final class TIFFFile {
           isTiled
           ? TIFFReadEncodedTile(file, number, block, tmsize_t(wanted))
           : TIFFReadEncodedStrip(file, number, block, tmsize_t(wanted))
-        guard got >= (bottom - top - 1) * rowBytes + (right - left) * perPixel * bytesPerSample else {
+        let needed =
+          (bottom - top - 1) * rowBytes + (right - left) * perPixel * bytesPerSample
+        guard got >= needed else {
           throw failure(page, "damaged or cut off")
         }
         for y in top..<bottom {
