@@ -31,13 +31,8 @@ struct ChainStage {
 
   var padding: Int { kernel / 2 }
 
-  var isUpsampled: Bool { if case .upsampled = addend { true } else { false } }
-
-  /// Columns (or rows) of the input that output `range` reads, edges not yet clamped.
-  func inputRange(_ range: Range<Int>) -> Range<Int> {
-    let first = range.lowerBound * stride - padding
-    return first..<((range.upperBound - 1) * stride - padding + kernel)
-  }
+  /// Floats of one line of the input with its zero columns, rounded up to whole cache lines.
+  var lineCount: Int { ((input.width + 2 * padding) * input.channels + 15) & ~15 }
 }
 
 /// A chain compiled for one input size.
@@ -48,14 +43,9 @@ final class Chain {
   private let sources: [FeatureMap]
   private let output: FeatureMap
   private let kernels: vos_kernels
-  private let columnTiles: Int
-  private let rowTiles: Int
-  private let scratch: [AlignedBuffer]
+  private let tiles: Int
   private let zeros: AlignedBuffer
   private let workers: [Worker]
-
-  /// Rings beyond this many bytes are cut into column tiles: they should share L2 with weights.
-  private static let ringBudget = 192 << 10
 
   init(
     stages: [ChainStage], sources: [FeatureMap], output: FeatureMap, kernels: Kernels,
@@ -65,53 +55,29 @@ final class Chain {
     self.sources = sources
     self.output = output
     self.kernels = kernels.table
-    let ring = zip(stages, stages.dropFirst()).reduce(0) { total, pair in
-      total + pair.1.kernel * pair.0.output.width * pair.0.output.channels * 4
-    }
-    let wide = stages.contains(where: \.isUpsampled)
-    columnTiles = wide ? 1 : min(max(1, (ring + Self.ringBudget - 1) / Self.ringBudget), 8)
     // Rows that two tiles share are computed twice, unless the first stage reads from the arena.
     let repeats = stages.dropFirst().contains { $0.kernel > 1 }
     let wanted = threadCount == 1 ? 1 : repeats ? threadCount : 4 * threadCount
-    rowTiles = max(1, min(wanted / (repeats ? columnTiles : 1), output.shape.height))
-    let lines = stages.map { Self.lineCount($0) }
-    let perWorker = lines.reduce(0, +)
-    scratch = (0..<threadCount).map { _ in AlignedBuffer(count: perWorker) }
+    tiles = min(wanted, output.shape.height)
     let widest = sources.map(\.pitch).max() ?? 0
-    let linePixels = stages.map { ($0.input.width + 2 * $0.padding) * $0.input.channels }
-    zeros = AlignedBuffer(count: max(widest, linePixels.max() ?? 0))
-    workers = scratch.map { Worker(stages: stages, sources: sources.count, scratch: $0) }
-  }
-
-  /// Floats of a stage's input ring plus the line of its enlarged addend.
-  private static func lineCount(_ stage: ChainStage) -> Int {
-    let ring = stage.kernel * ((stage.input.width + 2 * stage.padding) * stage.input.channels + 16)
-    return ring + stage.output.width * stage.output.channels + 32
+    zeros = AlignedBuffer(count: max(widest, stages.map(\.lineCount).max() ?? 0))
+    workers = (0..<threadCount).map { _ in Worker(stages: stages, sources: sources.count) }
   }
 
   /// Computes the whole output.
   func run(_ pool: ThreadPool) {
     let rows = output.shape.height
-    let columns = output.shape.width
-    pool.parallelFor(rowTiles * columnTiles) { tile, worker in
-      let (row, column) = (tile / columnTiles, tile % columnTiles)
-      workers[worker].begin(
-        columns: columns * column / columnTiles..<columns * (column + 1) / columnTiles)
-      runTile(
-        rows: rows * row / rowTiles..<rows * (row + 1) / rowTiles, worker: workers[worker])
+    pool.parallelFor(tiles) { tile, worker in
+      let range = rows * tile / tiles..<rows * (tile + 1) / tiles
+      workers[worker].begin(range)
+      for y in range { produce(stages.count - 1, row: y, workers[worker]) }
     }
-  }
-
-  private func runTile(rows: Range<Int>, worker: Worker) {
-    worker.beginRows(rows)
-    for y in rows { produce(stages.count - 1, row: y, worker) }
   }
 
   /// Computes row `y` of a stage, after the rows it needs of the stage before.
   private func produce(_ index: Int, row y: Int, _ worker: Worker) {
     let stage = stages[index]
     let state = worker.states[index]
-    let columns = state.columns
     let first = y * stage.stride - stage.padding
     if index > 0 {
       let before = worker.states[index - 1]
@@ -124,29 +90,25 @@ final class Chain {
     }
     let isLast = index == stages.count - 1
     let channels = stage.output.channels
-    let out =
-      isLast
-      ? output.row(y) + columns.lowerBound * channels
-      : worker.states[index + 1].line(y) + (columns.lowerBound - worker.states[index + 1].origin)
-        * channels
-    let (addend, addendStride) = addendRow(stage, y: y, columns: columns, state)
+    let out = isLast ? output.row(y) : worker.states[index + 1].row(y)
+    let addend = addendRow(stage, y: y, state)
     switch stage.kind {
     case .dense:
       let count = fillSegments(stage, index, firstRow: first, worker)
       kernels.gemm(
-        columns.count, channels, state.segments, count, stage.weights.base, stage.bias.base,
-        addend, addendStride, out, channels, stage.clamp)
+        stage.output.width, channels, state.segments, count, stage.weights.base, stage.bias.base,
+        addend, channels, out, channels, stage.clamp)
     case .depthwise:
       for i in 0..<stage.kernel {
         state.rows[i] = UnsafePointer(
           inputRow(stage, index, source: 0, row: first + i, worker))
       }
       kernels.depthwise(
-        state.rows, stage.kernel, stage.stride, columns.count, channels, stage.weights.base,
+        state.rows, stage.kernel, stage.stride, stage.output.width, channels, stage.weights.base,
         stage.bias.base, out, stage.clamp)
       precondition(addend == nil, "a depthwise convolution adds nothing")
     }
-    if isLast { clearPadding(row: y, columns: columns) }
+    if isLast { output.clearPadding(row: y) }
   }
 
   /// One segment per kernel row and source.
@@ -168,38 +130,27 @@ final class Chain {
     return count
   }
 
-  /// The first scalar that the tile's first output column reads in input row `row`.
+  /// The left zero column of input row `row`, of which as many are there as the kernel reads.
   private func inputRow(
     _ stage: ChainStage, _ index: Int, source: Int, row: Int, _ worker: Worker
   ) -> UnsafeMutablePointer<Float> {
     guard row >= 0, row < stage.input.height else { return zeros.base }
-    let state = worker.states[index]
-    if index > 0 { return state.line(row) }
-    return sources[source].row(row) + state.origin * sources[source].shape.channels
+    if index > 0 { return worker.states[index].line(row) }
+    return sources[source].row(row) - stage.padding * sources[source].shape.channels
   }
 
   private func addendRow(
-    _ stage: ChainStage, y: Int, columns: Range<Int>, _ state: Worker.StageState
-  ) -> (UnsafePointer<Float>?, Int) {
-    let channels = stage.output.channels
+    _ stage: ChainStage, y: Int, _ state: Worker.StageState
+  ) -> UnsafePointer<Float>? {
     switch stage.addend {
-    case nil: return (nil, 0)
-    case .map(let map): return (UnsafePointer(map.row(y) + columns.lowerBound * channels), channels)
+    case nil: return nil
+    case .map(let map): return UnsafePointer(map.row(y))
     case .upsampled(let map):
       let near = y / 2
       let far = min(max(y % 2 == 0 ? near - 1 : near + 1, 0), map.shape.height - 1)
-      kernels.upsample2(map.row(near), map.row(far), map.shape.width, channels, state.addendLine)
-      return (UnsafePointer(state.addendLine), channels)
-    }
-  }
-
-  private func clearPadding(row y: Int, columns: Range<Int>) {
-    let count = output.padding * output.shape.channels
-    guard count > 0 else { return }
-    let row = output.row(y)
-    if columns.lowerBound == 0 { (row - count).update(repeating: 0, count: count) }
-    if columns.upperBound == output.shape.width {
-      (row + output.shape.width * output.shape.channels).update(repeating: 0, count: count)
+      kernels.upsample2(
+        map.row(near), map.row(far), map.shape.width, map.shape.channels, state.addendLine.base)
+      return UnsafePointer(state.addendLine.base)
     }
   }
 }
@@ -207,26 +158,22 @@ final class Chain {
 /// One thread's rings and positions in a tile.
 private final class Worker {
   final class StageState {
-    let stage: ChainStage
-    let isFirst: Bool
-    let base: UnsafeMutablePointer<Float>
-    let addendLine: UnsafeMutablePointer<Float>
+    /// Input rows of this stage, `kernel` of them; the first stage reads from the arena.
+    private let ring: AlignedBuffer
+    private let stage: ChainStage
+    let addendLine: AlignedBuffer
     let segments: UnsafeMutablePointer<vos_segment>
     let rows: UnsafeMutablePointer<UnsafePointer<Float>?>
-    /// Columns of its output that this tile computes.
-    var columns = 0..<0
-    /// Input column (possibly negative: padding) at the start of a line.
-    var origin = 0
-    var lineFloats = 0
+    /// The next row of its output that this stage has to compute.
     var nextRow = 0
 
-    init(stage: ChainStage, sources: Int, isFirst: Bool, base: UnsafeMutablePointer<Float>) {
+    init(stage: ChainStage, sources: Int, isFirst: Bool) {
       self.stage = stage
-      self.isFirst = isFirst
-      self.base = base
-      let ring =
-        stage.kernel * ((stage.input.width + 2 * stage.padding) * stage.input.channels + 16)
-      addendLine = base + ring
+      // Zeroed once: rows are written between the zero columns and never over them.
+      ring = AlignedBuffer(count: isFirst ? 0 : stage.kernel * stage.lineCount)
+      let isUpsampled = if case .upsampled = stage.addend { true } else { false }
+      addendLine = AlignedBuffer(
+        count: isUpsampled ? stage.output.width * stage.output.channels : 0)
       segments = .allocate(capacity: stage.kernel * max(1, sources))
       rows = .allocate(capacity: stage.kernel)
     }
@@ -236,51 +183,33 @@ private final class Worker {
       rows.deallocate()
     }
 
-    /// The ring's line for input row `row`.
-    func line(_ row: Int) -> UnsafeMutablePointer<Float> { base + row % stage.kernel * lineFloats }
+    /// The ring's line for input row `y`, from its left zero column.
+    func line(_ y: Int) -> UnsafeMutablePointer<Float> {
+      ring.base + y % stage.kernel * stage.lineCount
+    }
+
+    /// Column 0 of that line.
+    func row(_ y: Int) -> UnsafeMutablePointer<Float> {
+      line(y) + stage.padding * stage.input.channels
+    }
   }
 
   let states: [StageState]
+  private let stages: [ChainStage]
 
-  init(stages: [ChainStage], sources: Int, scratch: AlignedBuffer) {
-    var next = scratch.base
+  init(stages: [ChainStage], sources: Int) {
+    self.stages = stages
     states = stages.enumerated().map { index, stage in
-      let state = StageState(
-        stage: stage, sources: index == 0 ? sources : 1, isFirst: index == 0, base: next)
-      let ring =
-        stage.kernel * ((stage.input.width + 2 * stage.padding) * stage.input.channels + 16)
-      next += (ring + stage.output.width * stage.output.channels + 31) & ~15
-      return state
+      StageState(stage: stage, sources: index == 0 ? sources : 1, isFirst: index == 0)
     }
   }
 
-  /// Fixes the columns of every stage for a tile and zeroes the lines' columns beyond the image.
-  func begin(columns: Range<Int>) {
-    var wanted = columns
-    for state in states.reversed() {
-      state.columns = wanted
-      let stage = state.stage
-      let input = stage.inputRange(wanted)
-      state.origin = input.lowerBound
-      wanted = max(0, input.lowerBound)..<min(stage.input.width, input.upperBound)
-      guard !state.isFirst else { continue }
-      let channels = stage.input.channels
-      state.lineFloats = (input.count * channels + 15) & ~15
-      for line in 0..<stage.kernel {
-        let start = state.base + line * state.lineFloats
-        start.update(repeating: 0, count: (wanted.lowerBound - input.lowerBound) * channels)
-        (start + (wanted.upperBound - input.lowerBound) * channels)
-          .update(repeating: 0, count: (input.upperBound - wanted.upperBound) * channels)
-      }
-    }
-  }
-
-  /// Sets the first row that each stage has to compute.
-  func beginRows(_ rows: Range<Int>) {
+  /// Sets the first row that each stage has to compute for `rows` of the last one.
+  func begin(_ rows: Range<Int>) {
     var first = rows.lowerBound
-    for state in states.reversed() {
+    for (state, stage) in zip(states, stages).reversed() {
       state.nextRow = first
-      first = max(0, first * state.stage.stride - state.stage.padding)
+      first = max(0, first * stage.stride - stage.padding)
     }
   }
 }

@@ -75,6 +75,14 @@ package struct FeatureMap: @unchecked Sendable {
     origin + y * pitch + padding * shape.channels
   }
 
+  /// Zeroes the columns beside row `y`; the arena may have held something else there.
+  func clearPadding(row y: Int) {
+    let count = padding * shape.channels
+    guard count > 0 else { return }
+    (row(y) - count).update(repeating: 0, count: count)
+    (row(y) + shape.width * shape.channels).update(repeating: 0, count: count)
+  }
+
   /// The scalars without padding, `[height, width, channels]`.
   package var scalars: [Float] {
     var result: [Float] = []

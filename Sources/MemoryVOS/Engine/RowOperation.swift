@@ -58,7 +58,7 @@ final class RowOperation {
     pool.parallelFor(blocks) { block, worker in
       for y in rows * block / blocks..<rows * (block + 1) / blocks {
         compute(row: y, line: scratch[worker].base)
-        clearPadding(row: y)
+        output.clearPadding(row: y)
       }
     }
   }
@@ -100,13 +100,5 @@ final class RowOperation {
           rows.baseAddress, weights + y * table.taps, table.taps, input.shape.width, 1, 0, line)
       }
     }
-  }
-
-  private func clearPadding(row y: Int) {
-    let count = output.padding * output.shape.channels
-    guard count > 0 else { return }
-    let row = output.row(y)
-    (row - count).update(repeating: 0, count: count)
-    (row + output.shape.width * output.shape.channels).update(repeating: 0, count: count)
   }
 }
