@@ -63,7 +63,7 @@ let package = Package(
       name: "MemoryVOSTests", dependencies: ["MemoryVOS", "CKernels", "COpenBLAS", "TestSupport"],
       swiftSettings: swiftSettings),
     .testTarget(
-      name: "DistillTests", dependencies: ["Distill", "MemoryVOS", "TestSupport"],
+      name: "DistillTests", dependencies: ["Distill", "MemoryVOS", "CKernels", "TestSupport"],
       swiftSettings: swiftSettings),
     .testTarget(
       name: "CLITests",

@@ -24,17 +24,23 @@ public struct ParameterSet: Sendable {
 
   /// Zeros for every parameter of a network, and for `extra` tensors of a loss after them.
   public init(_ configuration: NetworkConfiguration, extra: [(name: String, shape: [Int])] = []) {
-    let parameters = NetworkGraphs(configuration).parameters.map { ($0.name, $0.shape) } + extra
+    self.init(
+      NetworkGraphs(configuration).parameters
+        + extra.map { Graph.Parameter(name: $0.name, shape: $0.shape) })
+  }
+
+  /// Zeros for these parameters, in this order.
+  init(_ parameters: [Graph.Parameter]) {
     var entries: [Entry] = []
     var count = 0
-    for (name, shape) in parameters {
-      let size = shape.reduce(1, *)
-      entries.append(Entry(name: name, shape: shape, range: count..<count + size))
-      count += size
+    for parameter in parameters {
+      entries.append(
+        Entry(
+          name: parameter.name, shape: parameter.shape, range: count..<count + parameter.count))
+      count += parameter.count
     }
     self.entries = entries
-    positions = Dictionary(
-      uniqueKeysWithValues: entries.enumerated().map { ($1.name, $0) })
+    positions = Dictionary(uniqueKeysWithValues: entries.enumerated().map { ($1.name, $0) })
     scalars = [Float](repeating: 0, count: count)
   }
 

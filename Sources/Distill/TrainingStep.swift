@@ -27,11 +27,10 @@ public final class TrainingStep {
 
   /// A step of a network under a loss.
   ///
-  /// - Parameters:
-  ///   - teacherChannels: channels of the teacher's features, 0 without; a trained projection
-  ///     `distill.projection` is added when feature regression needs one.
-  ///   - threads: threads to work with, one per core by default. Results are the same in every run
-  ///     with the same number.
+  /// `teacherChannels` are those of the teacher's features, 0 without; a trained projection
+  /// `distill.projection` is added when feature regression needs one. Results are the same in every
+  /// run with the same number of `threads`, by default one per core.
+  ///
   /// - Throws: `EngineError` when `VOS_ISA` asks for instructions that are not there.
   public init(
     _ configuration: NetworkConfiguration, loss: LossConfiguration = .init(),
@@ -63,10 +62,12 @@ public final class TrainingStep {
   /// Runs the network over a batch and back; afterwards `gradients` holds the gradient of the total.
   ///
   /// - Parameters:
+  ///   - batch: the clips.
   ///   - parameters: the network's, as `gradients` lists them.
   ///   - prior: damage to the previous masks, none by default.
   ///   - progress: how much of the training is done, 0…1; decides the share of hard pixels.
   ///   - seed: the choice of pixels of the representation loss follows from it.
+  /// - Returns: the parts of the loss.
   public func run(
     _ batch: TrainingBatch, parameters: ParameterSet, prior: (any PriorCorruption)? = nil,
     progress: Double = 0, seed: UInt64 = 0

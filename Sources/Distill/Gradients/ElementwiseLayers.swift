@@ -8,8 +8,9 @@ extension GradientPass {
   /// Scalars of one row of a value.
   func rowCount(_ value: Int) -> Int { plan.shapes[value].width * plan.shapes[value].channels }
 
-  /// Hands out the gradient of `value` row by row: `body(sample, y, row's gradient)` adds to it. Rows
-  /// that hold nothing yet are zeroed before.
+  /// Hands out the gradient of `value` row by row: `body(sample, y, row's gradient)` adds to it.
+  ///
+  /// Rows that hold nothing yet are zeroed before.
   func addGradient(
     of value: Int, _ body: (_ sample: Int, _ y: Int, _ row: UnsafeMutablePointer<Float>) -> Void
   ) {

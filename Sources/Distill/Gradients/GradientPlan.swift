@@ -41,9 +41,8 @@ final class GradientPlan {
 
   var parts: Int { pool.threadCount }
 
-  /// Compiles `graph` for inputs of `size`.
-  ///
-  /// - Parameter extraOutputs: values that the caller reads and sends gradients to beside outputs.
+  /// Compiles `graph` for inputs of `size`; the caller reads `extraOutputs` and sends gradients to
+  /// them as to the graph's outputs.
   init(
     _ graph: Graph, size: FrameSize, microBatch: Int, kernels: Kernels, pool: ThreadPool,
     extraOutputs: [Graph.Value] = []
@@ -108,9 +107,10 @@ final class GradientPlan {
     }
   }
 
-  /// Reverse mode: from the gradients of the outputs, which the caller has put into the tape's
-  /// buffers, to those of the inputs that have buffers (added up) and of the weights (added up in
-  /// `accumulators`). Output gradients are changed on the way.
+  /// Reverse mode over the layers.
+  ///
+  /// From the gradients of the outputs, which the caller has put into the tape's buffers, to those of
+  /// the inputs that have buffers (added up) and of the weights (added up in `accumulators`). Output gradients are changed on the way.
   func backward(_ tape: GradientTape, samples: Range<Int>) {
     for index in graph.nodes.indices {
       let node = graph.nodes[index]

@@ -1,6 +1,6 @@
 // Bootstrapped cross-entropy with poly-1, and dice: losses against labels. TrainingStep adds them up.
 
-/// Cross-entropy over the hardest pixels of one sample:
+/// Cross-entropy over the hardest pixels of one sample.
 ///
 ///     l = -log p_y + ε (1 - p_y),  L = mean of the n largest l,  n = ⌊share · pixels⌋
 ///
@@ -17,10 +17,8 @@ struct BootstrappedCrossEntropy<Scalar: TrainingScalar> {
   /// The loss; adds `weight` times its gradient with respect to the log-odds to `gradient`:
   /// (p_j - [j = y]) (1 + ε p_y) / n for the pixels that count.
   ///
-  /// - Parameters:
-  ///   - probabilities: softmax over log-odds, `[classes][count]`.
-  ///   - target: true class of each pixel.
-  ///   - scratch: room for 2 · count scalars.
+  /// `probabilities` is the softmax over log-odds, `[classes][count]`, `target` the true class of each
+  /// pixel; `scratch` has room for 2 · count scalars.
   func evaluate(
     probabilities: UnsafePointer<Scalar>, target: UnsafePointer<UInt8>, classes: Int, count: Int,
     weight: Scalar, scratch: UnsafeMutablePointer<Scalar>,
@@ -97,8 +95,9 @@ enum HardestPixels {
   }
 }
 
-/// Dice loss of one object's probabilities p against its mask y (Milletari et al., 3DV 2016, with first
-/// powers and smoothing as in XMem):
+/// Dice loss of one object's probabilities p against its mask y.
+///
+/// Milletari et al., 3DV 2016, with first powers and smoothing as in XMem:
 ///
 ///     L = 1 - (2 Σ p y + 1) / (Σ p + Σ y + 1)
 struct DiceLoss<Scalar: TrainingScalar> {

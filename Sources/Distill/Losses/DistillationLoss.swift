@@ -1,6 +1,8 @@
 // Losses against a teacher: logits with temperature, and features. TrainingStep adds them up.
 
-/// Distillation of logits (Hinton et al., 2015, section 2): mean over pixels of
+/// Distillation of logits (Hinton et al., 2015, section 2).
+///
+/// The mean over pixels of
 ///
 ///     KL(q ‖ p) = Σ_j q_j (log q_j - log p_j),  p = softmax(L / τ),  q = softmax(L_teacher / τ)
 ///
@@ -13,9 +15,8 @@ struct LogitDistillation<Scalar: TrainingScalar> {
   /// The loss; adds `weight` times its gradient with respect to `student` to `gradient`:
   /// (p_j - q_j) / (τ n) at each of the n pixels.
   ///
-  /// - Parameters:
-  ///   - student: log-odds `[classes][count]`; so is `teacher`.
-  ///   - included: pixels that count, or nil for all. When none does the loss is 0.
+  /// `student` and `teacher` are log-odds `[classes][count]`, `included` the pixels that count, nil for
+  /// all. When none does the loss is 0.
   func evaluate(
     student: UnsafePointer<Scalar>, teacher: UnsafePointer<Float>, classes: Int, count: Int,
     included: UnsafePointer<Bool>?, weight: Scalar, gradient: UnsafeMutablePointer<Scalar>
@@ -52,8 +53,9 @@ struct LogitDistillation<Scalar: TrainingScalar> {
   }
 }
 
-/// Mean squared difference between (projected) features and the teacher's (Romero et al., FitNets,
-/// ICLR 2015, equation 2):
+/// Mean squared difference between features and the teacher's.
+///
+/// Romero et al., FitNets, ICLR 2015, equation 2:
 ///
 ///     L = 1 / (n C_t) · Σ_i |A f_i - g_i|²
 ///
@@ -66,11 +68,8 @@ struct FeatureRegression<Scalar: TrainingScalar> {
 
   /// The loss; adds `weight` times its gradients.
   ///
-  /// - Parameters:
-  ///   - student: `[count, C_s]`.
-  ///   - teacher: `[count, C_t]`.
-  ///   - projection: A and where its gradient goes, or nil for the identity.
-  ///   - scratch: room for C_t scalars.
+  /// `student` is `[count, C_s]`, `teacher` `[count, C_t]`; `projection` A and where its gradient goes,
+  /// or nil for the identity; `scratch` has room for C_t scalars.
   func evaluate(
     student: UnsafePointer<Scalar>, teacher: UnsafePointer<Float>, count: Int,
     projection: (matrix: UnsafePointer<Scalar>, gradient: UnsafeMutablePointer<Scalar>)?,

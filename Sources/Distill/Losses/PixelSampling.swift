@@ -43,8 +43,9 @@ enum PixelSampling {
     return zip(extremes(labels, min), extremes(labels, max)).map { $0 != $1 }
   }
 
-  /// `count` different pixels (all when there are fewer): boundary pixels at random, topped up with
-  /// others at random when the boundary is shorter. In ascending order.
+  /// `count` different pixels, all when there are fewer, in ascending order.
+  ///
+  /// Boundary pixels at random, topped up with others at random when the boundary is shorter.
   static func choose(
     boundary: [Bool], count: Int, using generator: inout SplitMix64
   ) -> [Int] {

@@ -1,6 +1,6 @@
 // The representation loss on correlation matrices of pixel features. TrainingStep adds it up.
 
-/// Distillation of pixel-wise relations, MobileVOS (Miles et al., CVPR 2023):
+/// Distillation of pixel-wise relations, MobileVOS (Miles et al., CVPR 2023).
 ///
 ///     L = 1/N · (log₂ Σ_ij C_ij² - log₂ Σ_ij (C_ij T_ij)²)
 ///     C = Z Zᵀ,  T = ω Z_t Z_tᵀ + (1 - ω) Y Yᵀ
@@ -24,10 +24,8 @@ struct RepresentationLoss<Scalar: TrainingScalar> {
   ///
   /// the gradient of row x = |x| z is (dz - (dz·z) z) / |x|.
   ///
-  /// - Parameters:
-  ///   - student: features `[N, studentChannels]`, not yet of unit length.
-  ///   - teacher: features `[N, teacherChannels]`; nil stands for ω = 0.
-  ///   - labels: class of each pixel.
+  /// `student` are features `[N, studentChannels]`, not yet of unit length, `teacher` features
+  /// `[N, teacherChannels]`, where nil stands for ω = 0; `labels` is the class of each pixel.
   func evaluate(
     student: [Scalar], studentChannels: Int, teacher: [Scalar]?, teacherChannels: Int,
     labels: [UInt8], weight: Scalar, gradient: inout [Scalar]

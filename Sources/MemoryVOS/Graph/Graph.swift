@@ -8,6 +8,8 @@ package struct Graph: Sendable {
   /// The result of one operation: its position in `nodes`.
   package struct Value: Hashable, Sendable {
     package let index: Int
+
+    package init(index: Int) { self.index = index }
   }
 
   /// One operation, its operands, and the shape rule's answer.
@@ -25,6 +27,12 @@ package struct Graph: Sendable {
     package let name: String
     /// Convolutions `[out, in / groups, height, width]`, biases `[out]`, scalars `[]`.
     package let shape: [Int]
+
+    package init(name: String, shape: [Int]) {
+      self.name = name
+      self.shape = shape
+    }
+
     /// Number of scalars.
     package var count: Int { shape.reduce(1, *) }
   }

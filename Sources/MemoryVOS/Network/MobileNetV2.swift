@@ -31,13 +31,20 @@ struct MobileNetV2 {
 }
 
 /// 1×1 expansion, 3×3 depthwise, 1×1 projection; the input added when shapes allow.
-struct InvertedResidual {
+package struct InvertedResidual {
   let name: String
   let channels: Int
   let expansion: Int
   let stride: Int
 
-  func append(to graph: inout GraphBuilder, _ x: Graph.Value) -> Graph.Value {
+  package init(name: String, channels: Int, expansion: Int, stride: Int) {
+    self.name = name
+    self.channels = channels
+    self.expansion = expansion
+    self.stride = stride
+  }
+
+  package func append(to graph: inout GraphBuilder, _ x: Graph.Value) -> Graph.Value {
     let inputs = graph.graph[x].channels
     var y = x
     var index = 0
@@ -54,11 +61,16 @@ struct InvertedResidual {
 }
 
 /// x + b(ReLU(a(d(x)))): d depthwise k×k, a 1×1 to twice the channels, b 1×1 back.
-struct Residual {
+package struct Residual {
   let name: String
   let kernel: Int
 
-  func append(to graph: inout GraphBuilder, _ x: Graph.Value) -> Graph.Value {
+  package init(name: String, kernel: Int) {
+    self.name = name
+    self.kernel = kernel
+  }
+
+  package func append(to graph: inout GraphBuilder, _ x: Graph.Value) -> Graph.Value {
     let channels = graph.graph[x].channels
     var y = graph.depthwise("\(name).d", x, kernel: kernel)
     y = graph.convolution("\(name).a", [y], channels: 2 * channels)
