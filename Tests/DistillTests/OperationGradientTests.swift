@@ -6,7 +6,9 @@ import Testing
 
 @testable import Distill
 
-/// A small graph and what it is about. Its inputs are called a, b, c; every input has a gradient.
+/// A small graph and what it is about.
+///
+/// Its inputs are called a, b, c; every input has a gradient.
 struct GradientCase: CustomTestStringConvertible, Sendable {
   let testDescription: String
   let graph: Graph
