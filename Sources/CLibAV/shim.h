@@ -85,8 +85,8 @@ static inline int vos_av_stride(const AVFrame *frame, int plane) { return frame-
 
 // MARK: - Pixel conversion
 
-// A converter between equal sizes. `chroma_x` and `chroma_y` place chroma samples in 1/256 luma
-// pixels (-513: libswscale's default). NULL when the pair of formats is not supported.
+// A converter between equal sizes. `chroma_x` and `chroma_y` place the chroma samples of the source
+// in 1/256 luma pixels (-513: libswscale's default). NULL when the formats are not supported.
 static inline struct SwsContext *vos_sws_create(
     int width, int height, int from, int to, int matrix, int from_full, int to_full,
     int chroma_x, int chroma_y) {
@@ -122,6 +122,31 @@ static inline int vos_sws_pack(
   return sws_scale(
       context, (const uint8_t *const *)frame->data, frame->linesize, 0, frame->height, planes,
       strides);
+}
+
+// A converter from RGB24 to limited-range YUV 4:2:0 with chroma at the left pixel of two.
+static inline struct SwsContext *vos_sws_create_encoder(int width, int height, int matrix) {
+  struct SwsContext *context = sws_alloc_context();
+  if (!context) return NULL;
+  av_opt_set_int(context, "srcw", width, 0);
+  av_opt_set_int(context, "srch", height, 0);
+  av_opt_set_int(context, "dstw", width, 0);
+  av_opt_set_int(context, "dsth", height, 0);
+  av_opt_set_int(context, "src_format", AV_PIX_FMT_RGB24, 0);
+  av_opt_set_int(context, "dst_format", AV_PIX_FMT_YUV420P, 0);
+  av_opt_set_int(context, "src_range", 1, 0);
+  av_opt_set_int(
+      context, "sws_flags",
+      SWS_BILINEAR | SWS_ACCURATE_RND | SWS_FULL_CHR_H_INT | SWS_FULL_CHR_H_INP, 0);
+  av_opt_set_int(context, "dst_h_chr_pos", 0, 0);
+  av_opt_set_int(context, "dst_v_chr_pos", 128, 0);
+  if (sws_init_context(context, NULL, NULL) < 0) {
+    sws_freeContext(context);
+    return NULL;
+  }
+  const int *table = sws_getCoefficients(matrix);
+  sws_setColorspaceDetails(context, table, 1, table, 0, 0, 1 << 16, 1 << 16);
+  return context;
 }
 
 // The whole packed picture into a frame.

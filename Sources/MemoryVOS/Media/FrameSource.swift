@@ -30,15 +30,19 @@ public struct VideoTiming: Sendable, Equatable {
   public let framesPerSecond: Double
   /// Width of a pixel divided by its height after rotation: 1 unless the video is anamorphic.
   public let pixelAspect: Double
+  /// The container's time of the first frame in seconds; sound is placed by it.
+  public let startSeconds: Double
 
   /// All fields as given.
   public init(
-    tickNumerator: Int, tickDenominator: Int, framesPerSecond: Double, pixelAspect: Double
+    tickNumerator: Int, tickDenominator: Int, framesPerSecond: Double, pixelAspect: Double = 1,
+    startSeconds: Double = 0
   ) {
     self.tickNumerator = tickNumerator
     self.tickDenominator = tickDenominator
     self.framesPerSecond = framesPerSecond
     self.pixelAspect = pixelAspect
+    self.startSeconds = startSeconds
   }
 }
 

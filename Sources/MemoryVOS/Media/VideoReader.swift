@@ -22,7 +22,7 @@ public final class VideoReader: FrameSource {
   private var decoder: PictureDecoder
   private let converter: FrameConverter
   private let packet = LibAV.allocated(av_packet_alloc())
-  private var orientation: Orientation
+  private let orientation: Orientation
   private let promised: (count: Int?, missing: Int)
 
   /// The frame that `next()` returns.
@@ -87,7 +87,9 @@ public final class VideoReader: FrameSource {
     timing = VideoTiming(
       tickNumerator: Int(stream.time_base.num), tickDenominator: Int(stream.time_base.den),
       framesPerSecond: demuxer.framesPerSecond,
-      pixelAspect: orientation.transposes ? 1 / ratio : ratio)
+      pixelAspect: orientation.transposes ? 1 / ratio : ratio,
+      startSeconds: firstTimestamp == vos_av_nopts_value()
+        ? 0 : Double(firstTimestamp) * av_q2d(stream.time_base))
   }
 
   deinit {
