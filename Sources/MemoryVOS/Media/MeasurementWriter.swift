@@ -2,7 +2,9 @@
 
 import Foundation
 
-/// A CSV file (RFC 4180, UTF-8, "." as decimal point) with one row per frame and object:
+/// A CSV file with one row per frame and object.
+///
+/// RFC 4180, UTF-8, "." as decimal point:
 ///
 ///     frame,name,seconds,object,present,area_px,centroid_x,centroid_y,box_x,box_y,box_width,box_height,confidence
 ///
@@ -29,6 +31,7 @@ public final class MeasurementWriter {
   ///   - seconds: The frame's time, `nil` for images.
   ///   - labels: The frame's objects.
   ///   - confidences: The tracked objects, also those not in the frame, with their confidence 0…1.
+  /// - Throws: `MediaError` when the file cannot be written.
   public func append(
     index: Int, stem: String, seconds: Double?, labels: LabelMap, confidences: [ObjectID: Float]
   ) throws(MediaError) {

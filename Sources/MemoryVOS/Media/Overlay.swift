@@ -11,6 +11,7 @@ public enum Overlay {
   ///   - frame: The picture.
   ///   - labels: One label per pixel, of the frame's size; traps otherwise.
   ///   - opacity: How much of the colour covers an object: 0 (outlines only) … 1.
+  /// - Returns: The drawn-over picture.
   public static func render(_ frame: Frame, labels: LabelMap, opacity: Double = 0.5) -> Frame {
     precondition(
       labels.size == frame.size, "labels of \(labels.size) over a frame of \(frame.size)")

@@ -10,7 +10,9 @@ public struct RunLengthMask: Sendable, Equatable {
   public let counts: [UInt32]
 
   /// Object pixels.
-  public var area: Int { stride(from: 1, to: counts.count, by: 2).reduce(0) { $0 + Int(counts[$1]) } }
+  public var area: Int {
+    stride(from: 1, to: counts.count, by: 2).reduce(0) { $0 + Int(counts[$1]) }
+  }
 
   /// A mask from its runs; `nil` unless they add up to the size.
   public init?(size: FrameSize, counts: [UInt32]) {
