@@ -69,7 +69,7 @@ typedef struct {
                     ptrdiff_t out_stride);
 
   /// Softmax in place over each of `rows` rows of `count` scores: exp(scale·(s - max)) / sum.
-  /// No denormals in the result: exponentials below e^-87 become 0.
+  /// No denormals in the result: exponentials below e^-80 become 0.
   void (*softmax)(float *scores, ptrdiff_t stride, size_t rows, size_t count, float scale);
 
   /// For each of `rows` rows the `k` largest of `count` scores (k <= count), in any order; among

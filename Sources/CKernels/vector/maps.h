@@ -115,28 +115,28 @@ static void VOS_NAME(vos_f32_combine_rows)(const float *const *rows, const float
 
 // MARK: - Masks
 
-// softmax over log(p / (1 - p)) is the odds p / (1 - p), divided by their sum. Bounds: 1e-6.
-VOS_INLINE vec VOS_NAME(odds)(vec p) {
-  const vec bounded = v_min(v_max(p, v_set(1e-6f)), v_set(1 - 1e-6f));
-  return v_div(bounded, v_sub(v_set(1), bounded));
-}
+// The softmax over log(p / (1 - p)) is each odds p / (1 - p) divided by their sum. p and q = 1 - p are
+// both computed without cancellation, and so is 1 - prod(q) = sum over k of p_k · prod_{j<k} q_j.
 
-VOS_INLINE vec VOS_NAME(sigmoid)(vec x) {
-  const vec bounded = v_min(v_max(x, v_set(-80)), v_set(80));
-  return v_div(v_set(1), v_add(v_set(1), VOS_NAME(exponential)(v_sub(v_set(0), bounded))));
+VOS_INLINE vec VOS_NAME(odds)(vec p, vec q) {
+  const vec low = v_set(1e-6f), high = v_set(1 - 1e-6f);
+  return v_div(v_min(v_max(p, low), high), v_min(v_max(q, low), high));
 }
 
 VOS_INLINE void VOS_NAME(aggregate_block)(const float *const *logits, size_t objects, size_t at,
                                           float *const *probabilities) {
-  vec background = v_set(1), total = v_set(0);
+  vec none = v_set(1), some = v_set(0), total = v_set(0);
   for (size_t k = 0; k < objects; k++) {
-    const vec p = VOS_NAME(sigmoid)(v_load(logits[k] + at));
-    background = v_mul(background, v_sub(v_set(1), p));
-    const vec odds = VOS_NAME(odds)(p);
+    const vec logit = v_min(v_max(v_load(logits[k] + at), v_set(-80)), v_set(80));
+    const vec e = VOS_NAME(exponential)(v_sub(v_set(0), logit));
+    const vec p = v_div(v_set(1), v_add(v_set(1), e)), q = v_mul(e, p);
+    some = v_fma(none, p, some);
+    none = v_mul(none, q);
+    const vec odds = VOS_NAME(odds)(p, q);
     v_store(probabilities[k + 1] + at, odds);
     total = v_add(total, odds);
   }
-  const vec odds = VOS_NAME(odds)(background);
+  const vec odds = VOS_NAME(odds)(none, some);
   const vec inverse = v_div(v_set(1), v_add(total, odds));
   v_store(probabilities[0] + at, v_mul(odds, inverse));
   for (size_t k = 1; k <= objects; k++)
@@ -145,25 +145,15 @@ VOS_INLINE void VOS_NAME(aggregate_block)(const float *const *logits, size_t obj
 
 static void VOS_NAME(vos_f32_aggregate)(const float *const *logits, size_t objects, size_t count,
                                         float *const *probabilities) {
+  if (count < VOS_LANES) {
+    vos_kernels_scalar.aggregate(logits, objects, count, probabilities);
+    return;
+  }
   size_t at = 0;
   for (; at + VOS_LANES <= count; at += VOS_LANES)
     VOS_NAME(aggregate_block)(logits, objects, at, probabilities);
-  for (; at < count; at++) {
-    float background = 1, total = 0;
-    for (size_t k = 0; k < objects; k++) {
-      float lanes[VOS_LANES];
-      v_store(lanes, VOS_NAME(sigmoid)(v_set(logits[k][at])));
-      background *= 1 - lanes[0];
-      v_store(lanes, VOS_NAME(odds)(v_set(lanes[0])));
-      probabilities[k + 1][at] = lanes[0];
-      total += lanes[0];
-    }
-    float lanes[VOS_LANES];
-    v_store(lanes, VOS_NAME(odds)(v_set(background)));
-    probabilities[0][at] = lanes[0];
-    const float inverse = 1 / (total + lanes[0]);
-    for (size_t k = 0; k <= objects; k++) probabilities[k][at] *= inverse;
-  }
+  // The last block overlaps the one before it and writes the same there.
+  if (at < count) VOS_NAME(aggregate_block)(logits, objects, count - VOS_LANES, probabilities);
 }
 
 static void VOS_NAME(vos_f32_argmax)(const float *const *planes, size_t plane_count, size_t count,

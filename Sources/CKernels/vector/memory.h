@@ -1,9 +1,9 @@
 // Reading and writing the memory: softmax, top-k, gathering values, packing. Included as gemm.h is.
 
-// e^x to about 1 ulp for -87 <= x <= 88, 0 below: x = n ln 2 + r, a polynomial of degree 6 in r
+// e^x to about 1 ulp for -80 <= x <= 88, 0 below (so that a softmax holds no denormals): x = n ln 2 + r, a polynomial of degree 6 in r
 // (|r| <= ln 2 / 2; coefficients of Cephes' expf).
 VOS_INLINE vec VOS_NAME(exponential)(vec x) {
-  const vec least = v_set(-87.0f);
+  const vec least = v_set(-80.0f);
   const vec bounded = v_min(v_max(x, least), v_set(88.0f));
   const vec n = v_round(v_mul(bounded, v_set(1.44269504088896341f)));
   vec r = v_fma(n, v_set(-0.693359375f), bounded);
