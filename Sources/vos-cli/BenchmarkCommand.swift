@@ -17,6 +17,7 @@ struct BenchmarkCommand: ParsableCommand {
         vos-cli benchmark
         vos-cli benchmark --size 480x864 --objects 3 --threads 1
         VOS_ISA=scalar vos-cli benchmark --steps 10 --json
+        vos-cli benchmark --training --steps 10
       """)
 
   @Option(help: CheckpointLocation.help)
@@ -33,7 +34,10 @@ struct BenchmarkCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Steps that are measured.", valueName: "count"))
   var steps = 40
 
-  @Flag(help: "Print JSON; the whole step is step.median_ms.")
+  @Flag(help: "Time training steps instead: batch 3, four frames of 256×256, one object.")
+  var training = false
+
+  @Flag(help: "Print JSON; the whole step is step.median_ms, training training.frames_per_second.")
   var json = false
 
   func validate() throws {
@@ -47,6 +51,7 @@ struct BenchmarkCommand: ParsableCommand {
   }
 
   func run() throws {
+    if training { return try runTraining() }
     guard case .exact(let frameSize) = size else { return }
     let path = try CheckpointLocation.path(checkpoint)
     let network = try Network(checkpoint: path)
