@@ -35,16 +35,16 @@ import Testing
   }
 
   @Test func repackKeepsTensorsAndReplacesMetadata() throws {
-    let scratch = Scratch()
+    let scratch = TemporaryFolder()
     let tensor = CheckpointTensor(shape: [2], floats: [1, -1])
-    try Checkpoint(metadata: ["old": "x"], tensors: ["a": tensor]).write(to: scratch.file("in"))
+    try Checkpoint(metadata: ["old": "x"], tensors: ["a": tensor]).write(to: scratch.path("in"))
     try Data(#"{"text": "1.0", "object": {"b": 0.1, "a": [1, true]}}"#.utf8).write(
-      to: URL(filePath: scratch.file("m.json")))
+      to: URL(filePath: scratch.path("m.json")))
     let command = try RepackCommand.parse([
-      scratch.file("in"), scratch.file("out"), "--metadata", scratch.file("m.json"),
+      scratch.path("in"), scratch.path("out"), "--metadata", scratch.path("m.json"),
     ])
     try command.run()
-    let written = try Checkpoint(path: scratch.file("out"))
+    let written = try Checkpoint(path: scratch.path("out"))
     #expect(written.metadata == ["text": "1.0", "object": #"{"a":[1,true],"b":0.1}"#])
     #expect(try written.tensors["a"]?.floats() == [1, -1])
   }

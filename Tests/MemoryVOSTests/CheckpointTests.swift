@@ -38,8 +38,8 @@ private func sample() -> Checkpoint {
 
 @Suite struct CheckpointTests {
   @Test func roundTrip() throws {
-    let scratch = Scratch()
-    let path = scratch.file("a.safetensors")
+    let scratch = TemporaryFolder()
+    let path = scratch.path("a.safetensors")
     let original = sample()
     try original.write(to: path)
     let read = try Checkpoint(path: path)
@@ -52,11 +52,11 @@ private func sample() -> Checkpoint {
     }
     #expect(try read.tensors["half"]?.floats() == [1, -2])
     #expect(try read.tensors["brain"]?.floats() == [1])
-    #expect(scratch.contents == ["a.safetensors"], "a temporary file was left")
-    try read.write(to: scratch.file("b.safetensors"))
+    #expect(scratch.names() == ["a.safetensors"], "a temporary file was left")
+    try read.write(to: scratch.path("b.safetensors"))
     #expect(
       FileManager.default.contents(atPath: path)
-        == FileManager.default.contents(atPath: scratch.file("b.safetensors")))
+        == FileManager.default.contents(atPath: scratch.path("b.safetensors")))
   }
 
   @Test func dataIsAlignedAndOrdered() throws {
@@ -70,9 +70,9 @@ private func sample() -> Checkpoint {
   }
 
   @Test func emptyCheckpoint() throws {
-    let scratch = Scratch()
-    try Checkpoint().write(to: scratch.file("e"))
-    let read = try Checkpoint(path: scratch.file("e"))
+    let scratch = TemporaryFolder()
+    try Checkpoint().write(to: scratch.path("e"))
+    let read = try Checkpoint(path: scratch.path("e"))
     #expect(read.tensors.isEmpty && read.metadata.isEmpty && read.parameterCount == 0)
   }
 
@@ -96,14 +96,14 @@ private func sample() -> Checkpoint {
 
   @Test(arguments: [Float.nan, .infinity, -.infinity, .signalingNaN])
   func nonFiniteWeightsAreNamed(_ bad: Float) throws {
-    let scratch = Scratch()
+    let scratch = TemporaryFolder()
     let tensor = CheckpointTensor(shape: [2, 2], floats: [0, 1, bad, bad])
-    try Checkpoint(tensors: ["p.weight": tensor]).write(to: scratch.file("n"))
-    let read = try Checkpoint(path: scratch.file("n"))
+    try Checkpoint(tensors: ["p.weight": tensor]).write(to: scratch.path("n"))
+    let read = try Checkpoint(path: scratch.path("n"))
     let error = #expect(throws: CheckpointError.self) { try read.tensors["p.weight"]?.floats() }
     #expect(error?.tensor == "p.weight")
     #expect(error?.found.contains("index 2 of 4") == true)
-    #expect(error?.description.contains(scratch.file("n")) == true)
+    #expect(error?.description.contains(scratch.path("n")) == true)
   }
 
   @Test func integersAreNotFloats() throws {
@@ -232,9 +232,9 @@ private func sample() -> Checkpoint {
   }
 
   @Test func everyTruncationIsRefused() throws {
-    let scratch = Scratch()
-    try sample().write(to: scratch.file("a"))
-    let whole = Array(FileManager.default.contents(atPath: scratch.file("a")) ?? Data())
+    let scratch = TemporaryFolder()
+    try sample().write(to: scratch.path("a"))
+    let whole = Array(FileManager.default.contents(atPath: scratch.path("a")) ?? Data())
     #expect(whole.count > 400)
     for count in 0..<whole.count {
       #expect(throws: CheckpointError.self, "\(count) of \(whole.count) bytes") {
@@ -248,9 +248,9 @@ private func sample() -> Checkpoint {
   /// bytes do not fit its shape.
   @Test(arguments: 0..<20 as Range<UInt64>)
   func flippedBytes(_ seed: UInt64) throws {
-    let scratch = Scratch()
-    try sample().write(to: scratch.file("a"))
-    let whole = Array(FileManager.default.contents(atPath: scratch.file("a")) ?? Data())
+    let scratch = TemporaryFolder()
+    try sample().write(to: scratch.path("a"))
+    let whole = Array(FileManager.default.contents(atPath: scratch.path("a")) ?? Data())
     var generator = SeededGenerator(seed: seed)
     for _ in 0..<200 {
       var bytes = whole
@@ -279,29 +279,29 @@ private func sample() -> Checkpoint {
   // MARK: - Paths
 
   @Test func pathsThatAreNoFiles() throws {
-    let scratch = Scratch()
+    let scratch = TemporaryFolder()
     let missing = #expect(throws: CheckpointError.self) {
-      try Checkpoint(path: scratch.file("missing"))
+      try Checkpoint(path: scratch.path("missing"))
     }
     #expect(missing?.description.contains("No such file") == true)
     let folder = #expect(throws: CheckpointError.self) { try Checkpoint(path: scratch.path) }
     #expect(folder?.found == "a folder")
-    mkfifo(scratch.file("pipe"), 0o600)
-    #expect(throws: CheckpointError.self) { try Checkpoint(path: scratch.file("pipe")) }
+    mkfifo(scratch.path("pipe"), 0o600)
+    #expect(throws: CheckpointError.self) { try Checkpoint(path: scratch.path("pipe")) }
   }
 
   @Test func failedWriteLeavesTheOldFile() throws {
-    let scratch = Scratch()
-    let path = scratch.file("a")
+    let scratch = TemporaryFolder()
+    let path = scratch.path("a")
     try sample().write(to: path)
     let before = FileManager.default.contents(atPath: path)
     #expect(throws: CheckpointError.self) { try sample().write(to: path + "/b") }
-    #expect(throws: CheckpointError.self) { try sample().write(to: scratch.file("no/such/folder")) }
+    #expect(throws: CheckpointError.self) { try sample().write(to: scratch.path + "/no/such/folder") }
     #expect(FileManager.default.contents(atPath: path) == before)
     try FileManager.default.createDirectory(
-      atPath: scratch.file("folder/inside"), withIntermediateDirectories: true)
-    #expect(throws: CheckpointError.self) { try sample().write(to: scratch.file("folder")) }
-    #expect(scratch.contents == ["a", "folder"], "a temporary file was left")
+      atPath: scratch.path("folder/inside"), withIntermediateDirectories: true)
+    #expect(throws: CheckpointError.self) { try sample().write(to: scratch.path("folder")) }
+    #expect(scratch.names() == ["a", "folder"], "a temporary file was left")
   }
 
   @Test func readingAndWritingDoNotShareStorage() throws {
