@@ -171,7 +171,7 @@ import Testing
   @Test func masksThatCannotBeUsed() throws {
     let clip = try ClipOnDisk(2)
     let size = clip.scene.size
-    func write(_ name: String, _ image: PNGImage) throws -> String {
+    func file(_ name: String, _ image: PNGImage) throws -> String {
       let path = clip.folder.path(name)
       try image.write(to: path)
       return path
@@ -181,13 +181,13 @@ import Testing
     }
     try expectFailure(clip.track(mask: clip.folder.path + "/no.png"), "no.png")
     try expectFailure(
-      clip.track(mask: try write("none.png", grey { _ in 0 })), "none.png", "object")
+      clip.track(mask: try file("none.png", grey { _ in 0 })), "none.png", "object")
     try expectFailure(
-      clip.track(mask: try write("void.png", grey { $0 < 9 ? 255 : $0 < 20 ? 1 : 0 })), "255")
+      clip.track(mask: try file("void.png", grey { $0 < 9 ? 255 : $0 < 20 ? 1 : 0 })), "255")
     let colours = (0..<3 * size.area).map { UInt8(truncatingIfNeeded: $0 * 7) }
     try expectFailure(
       clip.track(
-        mask: try write("rgb.png", PNGImage(size: size, kind: .rgb, samples: .bytes(colours)))),
+        mask: try file("rgb.png", PNGImage(size: size, kind: .rgb, samples: .bytes(colours)))),
       "rgb.png")
     let whole = FileManager.default.contents(atPath: clip.mask()) ?? Data()
     let cut = clip.folder.path("cut.png")

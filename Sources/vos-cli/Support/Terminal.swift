@@ -57,13 +57,18 @@ enum StopSignal {
 
   /// Catches SIGINT and SIGTERM from here on.
   static func install() {
+    // A parent's thread that blocks signals hands that down.
+    var signals = sigset_t()
+    sigemptyset(&signals)
     for signal in [SIGINT, SIGTERM] {
+      sigaddset(&signals, signal)
       var action = sigaction()
       // Storing to an atomic is all that a signal handler does here.
       action.__sigaction_handler.sa_handler = { StopSignal.number.store($0, ordering: .relaxed) }
       action.sa_flags = SA_RESTART | Int32(bitPattern: UInt32(SA_RESETHAND))
       sigaction(signal, &action, nil)
     }
+    pthread_sigmask(SIG_UNBLOCK, &signals, nil)
   }
 
   /// Whether one has come.
