@@ -12,10 +12,44 @@ PACKAGES := libopenblas-dev libavformat-dev libavcodec-dev libavutil-dev libswsc
 packages:
 	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -n "$$missing" ]; then echo "installing:" $$missing; \
-	  $(SUDO) apt-get update -qq && DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq $$missing >/dev/null; fi
+	  $(SUDO) apt-get update -qq && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; fi
+
+# A clip with exact ground truth: rendered, tracked with the shipped checkpoint, scored, drawn.
+demo: build
+	@echo "rendering a clip of 72 frames"
+	@$(BUILD)/vos-cli render-sample --output demo/sample --video demo/sample.mp4
+	@echo "tracking its objects from the mask on the first frame"
+	@$(BUILD)/vos-cli track demo/sample/frames --mask demo/sample/Annotations/00000.png \
+	  --output demo/masks --overlay demo/overlay.mp4 --measure demo/objects.csv --overwrite
+	@echo
+	@echo "$(CURDIR)/demo:"
+	@echo "  overlay.mp4  the clip with its tracked objects"
+	@echo "  masks/       one indexed PNG for each frame"
+	@echo "  objects.csv  area, centroid, box and confidence of each object in each frame"
+	@echo "  sample/      the rendered frames and their exact masks"
 
 build: packages
 	swift build -c release --product vos-cli
+
+test: packages
+	swift build --build-tests
+	swift test --skip-build
+
+# One step with one object and with three, with the top 30 and with a full memory read.
+bench: build
+	$(BUILD)/vos-cli benchmark
+	$(BUILD)/vos-cli benchmark --top-k 0
+	$(BUILD)/vos-cli benchmark --objects 3
+
+SHARE := $(DESTDIR)$(PREFIX)/share
+install: build
+	install -d $(DESTDIR)$(PREFIX)/bin $(SHARE)/memoryvos $(SHARE)/bash-completion/completions \
+	  $(SHARE)/zsh/site-functions $(SHARE)/fish/vendor_completions.d
+	install -m 755 $(BUILD)/vos-cli $(DESTDIR)$(PREFIX)/bin
+	install -m 644 Checkpoints/*.safetensors Checkpoints/README.md LICENSE $(SHARE)/memoryvos
+	$(BUILD)/vos-cli --generate-completion-script bash > $(SHARE)/bash-completion/completions/vos-cli
+	$(BUILD)/vos-cli --generate-completion-script zsh > $(SHARE)/zsh/site-functions/_vos-cli
+	$(BUILD)/vos-cli --generate-completion-script fish > $(SHARE)/fish/vendor_completions.d/vos-cli.fish
 
 format:
 	swift format --in-place --recursive Package.swift Sources Tests

@@ -38,6 +38,9 @@ struct RenderSampleCommand: ParsableCommand {
   @Option(name: .shortAndLong, help: ArgumentHelp("Folder for the clip.", valueName: "dir"))
   var output: String
 
+  @Option(help: ArgumentHelp("Also write a video of the clip.", valueName: "file"))
+  var video: String?
+
   @Option(help: ArgumentHelp("Number of frames; the same story, faster or slower.", valueName: "n"))
   var frames = 72
 
@@ -68,26 +71,38 @@ struct RenderSampleCommand: ParsableCommand {
       }
     }
     let progress = ProgressBar(total: frames)
+    let writer = try video.map {
+      try OverlayWriter(
+        $0, size: size, timing: nil, audioFrom: nil, framesPerSecond: Self.framesPerSecond)
+    }
     // Frames do not depend on each other: a few at a time, on all cores.
     let batch = 8
     for first in stride(from: 0, to: frames, by: batch) {
       let count = min(batch, frames - first)
       let failure = Mutex<MediaError?>(nil)
+      let pictures = Mutex<[Int: Frame]>([:])
       DispatchQueue.concurrentPerform(iterations: count) { offset in
         do throws(MediaError) {
           let (frame, labels) = scene.frame(at: first + offset)
           let name = String(format: "%05d.png", first + offset)
           try Self.image(frame).write(to: "\(folders[0])/\(name)", compression: 1)
           try MaskFile.write(labels, to: "\(folders[1])/\(name)")
+          pictures.withLock { $0[offset] = frame }
         } catch {
           failure.withLock { $0 = $0 ?? error }
         }
       }
       if let error = failure.withLock({ $0 }) { throw error }
+      for (offset, frame) in pictures.withLock({ $0 }).sorted(by: { $0.key < $1.key }) {
+        try writer?.write(frame, seconds: Double(first + offset) / Self.framesPerSecond)
+      }
       progress.update(first + count)
     }
+    try writer?.finish()
     progress.finish("\(frames) frames and their labels in \(output)")
   }
+
+  private static let framesPerSecond = 25.0
 
   private static func image(_ frame: Frame) -> PNGImage {
     PNGImage(size: frame.size, kind: .rgb, samples: .bytes(frame.pixels))

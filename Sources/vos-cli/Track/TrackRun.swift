@@ -61,6 +61,7 @@ final class TrackRun: PropagationOutput {
       throw error
     }
     try outputs.finish()
+    if let note = outputs.note { Message.warning(note) }
     if finished { folder.forgetState() }
     try report(
       finished: finished, before: before, seconds: (.now - start) / .seconds(1),
