@@ -132,6 +132,8 @@ import Testing
     #expect(result.code == 1 && result.errors.contains("--overwrite"), "\(result)")
     #expect(
       FileManager.default.contents(atPath: folder.path + "/objects.csv") == Data("mine".utf8))
+    let device = try run(track(folder, "--rle", "/dev/null", "--overwrite"))
+    #expect(device.code == 1 && device.errors.contains("/dev/null"), "\(device)")
     let missing = try run(track(folder, "--measure", folder.path + "/no/objects.csv"))
     #expect(missing.code == 1 && missing.errorLines.count == 1, "\(missing)")
   }

@@ -40,6 +40,10 @@ package enum AtomicFile {
 
   /// Writes `bytes` beside `path` under a temporary name, then renames.
   package static func write(_ bytes: [UInt8], to path: String) throws(MediaError) {
+    var status = stat()
+    if stat(path, &status) == 0, status.st_mode & S_IFMT != S_IFREG {
+      throw MediaError(path: path, problem: "is a folder or a device; name a file to write")
+    }
     let temporary = "\(path).\(getpid())-\(UInt32.random(in: 0...(.max))).part"
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw failure(path, "cannot be written") }

@@ -33,10 +33,8 @@ final class TrackRun: PropagationOutput {
     settings = Self.settings(command, weights: weights, annotations: annotations)
     folder = OutputFolder(path: command.output)
     resumed = try folder.prepare(settings: settings, overwrite: command.overwrite)
-    if !command.overwrite, resumed == nil {
-      for file in command.further.files where FileManager.default.fileExists(atPath: file) {
-        throw MediaError(path: file, problem: "exists already; pass --overwrite to replace it")
-      }
+    for file in command.further.files {
+      try Self.checkReplaceable(file, overwrite: command.overwrite || resumed != nil)
     }
     outputs = try ClipOutputs(
       command.further, input: command.input, source: source)
@@ -131,6 +129,18 @@ final class TrackRun: PropagationOutput {
   func save(_ state: PropagationState) throws { try folder.save(state, settings: settings) }
 
   // MARK: - Settings
+
+  /// A file appears under its name by renaming, which would take the place of a device too.
+  private static func checkReplaceable(_ path: String, overwrite: Bool) throws {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      throw MediaError(path: path, problem: "is a folder or a device; name a file to write")
+    }
+    guard overwrite else {
+      throw MediaError(path: path, problem: "exists already; pass --overwrite to replace it")
+    }
+  }
 
   private static func check(_ objects: [UInt8], in annotations: [ClipAnnotation]) throws {
     guard !objects.isEmpty else { return }
