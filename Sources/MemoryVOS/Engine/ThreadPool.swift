@@ -11,12 +11,14 @@ import Darwin
 
 /// A fixed set of threads that run the iterations of a loop; the caller's thread works too.
 ///
-/// Never nested: an iteration must not call `parallelFor`. Iterations are handed out one by one from
-/// a counter, so uneven ones balance. Between loops the threads spin for some microseconds, because
-/// the next loop of a plan follows at once, then sleep.
+/// Never nested: an iteration must not call `parallelFor`. Iterations are handed out one by one, so
+/// uneven ones balance, and the caller waits for iterations, not for threads: one that sleeps or is
+/// kept from its core by another process delays nothing that it has not begun. Between loops the
+/// threads spin for some microseconds, because the next loop of a plan follows at once, then sleep.
 package final class ThreadPool: @unchecked Sendable {
-  // Safe: `job` is written by the caller before `generation` is advanced (release) and read by
-  // workers after they saw it (acquire); the caller returns only after all workers have left it.
+  // Safe: `job` is written while no iteration is open or unfinished. It is read only by who has just
+  // taken an iteration from `open` (which the caller stored after `job`), and until that iteration is
+  // counted in `finished` the caller neither returns nor writes.
 
   /// Threads that work in a loop, the caller's included.
   package let threadCount: Int
@@ -28,9 +30,9 @@ package final class ThreadPool: @unchecked Sendable {
   }
 
   private var job: Job?
-  private let generation = Atomic<Int>(0)
-  private let nextIteration = Atomic<Int>(0)
-  private let working = Atomic<Int>(0)
+  /// Iterations that nobody has taken yet.
+  private let open = Atomic<Int>(0)
+  private let finished = Atomic<Int>(0)
   private let stopping = Atomic<Bool>(false)
   private let asleep = Atomic<Int>(0)
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
@@ -38,6 +40,7 @@ package final class ThreadPool: @unchecked Sendable {
   private var threads: [pthread_t] = []
 
   private static let spins = 4_000
+  private static let spinsBeforeYielding = 1_000
 
   /// A pool of `threadCount` threads (at least 1), by default one per core that is online.
   package init(threadCount: Int? = nil) {
@@ -63,7 +66,6 @@ package final class ThreadPool: @unchecked Sendable {
 
   deinit {
     stopping.store(true, ordering: .releasing)
-    generation.add(1, ordering: .acquiringAndReleasing)
     wakeAll()
     for thread in threads { pthread_join(thread, nil) }
     pthread_mutex_destroy(mutex)
@@ -88,46 +90,63 @@ package final class ThreadPool: @unchecked Sendable {
     }
     withoutActuallyEscaping(body) { body in
       job = Job(body: body, count: count)
-      nextIteration.store(0, ordering: .relaxed)
-      working.store(threadCount - 1, ordering: .relaxed)
-      generation.add(1, ordering: .sequentiallyConsistent)
+      finished.store(0, ordering: .relaxed)
+      open.store(count, ordering: .sequentiallyConsistent)
       if asleep.load(ordering: .sequentiallyConsistent) > 0 { wakeAll() }
-      takeIterations(count, body, worker: 0)
-      while working.load(ordering: .acquiring) > 0 { vos_spin_hint() }
+      takeIterations(worker: 0)
+      var spins = 0
+      while finished.load(ordering: .acquiring) < count {
+        spins += 1
+        if spins > Self.spinsBeforeYielding { sched_yield() } else { vos_spin_hint() }
+      }
       job = nil
     }
   }
 
-  private func takeIterations(_ count: Int, _ body: Body, worker: Int) {
-    while true {
-      let iteration = nextIteration.add(1, ordering: .relaxed).oldValue
-      if iteration >= count { return }
-      body(iteration, worker)
+  /// Runs iterations, first to last, until none is open.
+  private func takeIterations(worker: Int) {
+    var left = open.load(ordering: .acquiring)
+    while left > 0 {
+      let (taken, seen) = open.compareExchange(
+        expected: left, desired: left - 1, ordering: .acquiringAndReleasing)
+      guard taken else {
+        left = seen
+        continue
+      }
+      run(openBefore: left, worker: worker)
+      finished.add(1, ordering: .acquiringAndReleasing)
+      left = open.load(ordering: .acquiring)
     }
+  }
+
+  // Not inlined: every reference to the body is gone before the iteration counts as finished.
+  @inline(never)
+  private func run(openBefore left: Int, worker: Int) {
+    guard let job else { preconditionFailure("an iteration of no loop") }
+    job.body(job.count - left, worker)
   }
 
   private func runWorker(_ worker: Int) {
     _ = vos_flush_denormals()
-    var seen = 0
     while true {
-      waitForGeneration(after: seen)
-      seen += 1
+      waitForWork()
       if stopping.load(ordering: .acquiring) { return }
-      if let job { takeIterations(job.count, job.body, worker: worker) }
-      working.subtract(1, ordering: .acquiringAndReleasing)
+      takeIterations(worker: worker)
     }
   }
 
-  private func waitForGeneration(after seen: Int) {
+  private var hasWork: Bool {
+    open.load(ordering: .sequentiallyConsistent) > 0 || stopping.load(ordering: .acquiring)
+  }
+
+  private func waitForWork() {
     for _ in 0..<Self.spins {
-      if generation.load(ordering: .acquiring) != seen { return }
+      if hasWork { return }
       vos_spin_hint()
     }
     pthread_mutex_lock(mutex)
     asleep.add(1, ordering: .sequentiallyConsistent)
-    while generation.load(ordering: .sequentiallyConsistent) == seen {
-      pthread_cond_wait(wakeUp, mutex)
-    }
+    while !hasWork { pthread_cond_wait(wakeUp, mutex) }
     asleep.subtract(1, ordering: .sequentiallyConsistent)
     pthread_mutex_unlock(mutex)
   }
