@@ -31,7 +31,8 @@ demo: build
 build: packages
 	swift build -c release --product vos-cli
 
-test: packages
+test: packages build/kernels/test
+	build/kernels/test
 	swift build --build-tests
 	swift test --skip-build
 
@@ -50,6 +51,38 @@ install: build
 	$(BUILD)/vos-cli --generate-completion-script bash > $(SHARE)/bash-completion/completions/vos-cli
 	$(BUILD)/vos-cli --generate-completion-script zsh > $(SHARE)/zsh/site-functions/_vos-cli
 	$(BUILD)/vos-cli --generate-completion-script fish > $(SHARE)/fish/vendor_completions.d/vos-cli.fish
+
+# The C kernels by themselves: optimised, and under the address and undefined-behaviour sanitizers.
+KERNELS := $(wildcard Sources/CKernels/*.c Sources/CKernels/scalar/*.c)
+KERNEL_TESTS := $(wildcard Tests/CKernelsTests/*.c)
+KERNEL_HEADERS := $(wildcard Sources/CKernels/*.h Sources/CKernels/*/*.h Tests/CKernelsTests/*.h)
+KERNEL_FLAGS := -std=c11 -g -Wall -Wextra -Wno-psabi
+
+build/kernels/test: $(KERNELS) $(KERNEL_TESTS) $(KERNEL_HEADERS)
+	@mkdir -p $(@D)
+	clang $(KERNEL_FLAGS) -Werror -O2 $(KERNELS) $(KERNEL_TESTS) -lm -o $@
+
+build/kernels/test-sanitized: $(KERNELS) $(KERNEL_TESTS) $(KERNEL_HEADERS)
+	@mkdir -p $(@D)
+	clang -fuse-ld=lld $(KERNEL_FLAGS) -Werror -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+	  $(KERNELS) $(KERNEL_TESTS) -lm -o $@
+
+test-kernels: build/kernels/test build/kernels/test-sanitized
+	build/kernels/test
+	build/kernels/test-sanitized
+
+# The NEON variants, built by Debian's cross compiler and run by qemu.
+ARM64_PACKAGES := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+
+build/kernels/test-arm64: $(KERNELS) $(KERNEL_TESTS) $(KERNEL_HEADERS)
+	@mkdir -p $(@D)
+	aarch64-linux-gnu-gcc $(KERNEL_FLAGS) -Wno-unknown-pragmas -O3 -static \
+	  $(KERNELS) $(KERNEL_TESTS) -lm -o $@
+
+test-arm64:
+	@$(MAKE) --no-print-directory packages PACKAGES="$(ARM64_PACKAGES)"
+	@$(MAKE) --no-print-directory build/kernels/test-arm64
+	qemu-aarch64 build/kernels/test-arm64
 
 format:
 	swift format --in-place --recursive Package.swift Sources Tests

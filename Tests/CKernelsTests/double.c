@@ -71,7 +71,8 @@ static void normalize(const float *in, ptrdiff_t in_stride, size_t rows, size_t 
 static void softmax(float *scores, ptrdiff_t stride, size_t rows, size_t count, float scale) {
   for (size_t m = 0; m < rows; m++, scores += stride) {
     double largest = -INFINITY, sum = 0;
-    for (size_t i = 0; i < count; i++) largest = fmax(largest, (double)scores[i]);
+    for (size_t i = 0; i < count; i++)
+      if ((double)scores[i] > largest) largest = (double)scores[i];
     for (size_t i = 0; i < count; i++) sum += exp((double)scale * ((double)scores[i] - largest));
     for (size_t i = 0; i < count; i++)
       scores[i] = (float)(exp((double)scale * ((double)scores[i] - largest)) / sum);

@@ -69,11 +69,12 @@ typedef struct {
                     ptrdiff_t out_stride);
 
   /// Softmax in place over each of `rows` rows of `count` scores: exp(scale·(s - max)) / sum.
-  /// No denormals in the result: exponentials below e^-80 become 0.
+  /// No denormals in the result: exponentials below e^-64 become 0.
   void (*softmax)(float *scores, ptrdiff_t stride, size_t rows, size_t count, float scale);
 
   /// For each of `rows` rows the `k` largest of `count` scores (k <= count), in any order; among
   /// equal ones the earlier. index: [rows, k], weight: [rows, k] = softmax of scale·score over them.
+  /// 1 <= k <= count. With scores that are NaN the choice is undefined, but every index is < count.
   void (*top_k)(const float *scores, ptrdiff_t stride, size_t rows, size_t count, size_t k,
                 float scale, uint32_t *index, float *weight);
 

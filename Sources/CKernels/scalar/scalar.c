@@ -84,8 +84,8 @@ static void vos_f32_normalize__scalar(const float *in, ptrdiff_t in_stride, size
 
 // MARK: - Memory reading
 
-// exp whose smallest result other than 0, e^-80, may be divided by any sum and stays normal.
-static float exponential(float x) { return x < -80.0f ? 0.0f : expf(x); }
+// The smallest result other than 0 is e^-64: even divided by a sum of 2^32 it is no denormal.
+static float exponential(float x) { return x < -64.0f ? 0.0f : expf(x); }
 
 static void vos_f32_softmax__scalar(float *scores, ptrdiff_t stride, size_t rows, size_t count,
                              float scale) {

@@ -12,6 +12,18 @@ typedef __m256 vec;
 
 static inline vec v_load(const float *p) { return _mm256_loadu_ps(p); }
 static inline void v_store(float *p, vec x) { _mm256_storeu_ps(p, x); }
+/// Lanes 0 ..< count.
+static inline __m256i v_lanes(size_t count) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)count), lane);
+}
+/// `count` < VOS_LANES floats, and zeros.
+static inline vec v_load_some(const float *p, size_t count) {
+  return _mm256_maskload_ps(p, v_lanes(count));
+}
+static inline void v_store_some(float *p, size_t count, vec x) {
+  _mm256_maskstore_ps(p, v_lanes(count), x);
+}
 static inline vec v_set(float x) { return _mm256_set1_ps(x); }
 static inline vec v_broadcast(const float *p) { return _mm256_broadcast_ss(p); }
 static inline vec v_add(vec a, vec b) { return _mm256_add_ps(a, b); }
@@ -30,16 +42,13 @@ static inline vec v_power_of_two(vec n) {
   const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
   return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
 }
-/// x where a >= b, else 0.
-static inline vec v_where_not_less(vec a, vec b, vec x) {
-  return _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_GE_OQ), x);
+/// x where a >= b, else y.
+static inline vec v_where_not_less(vec a, vec b, vec x, vec y) {
+  return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_GE_OQ));
 }
 /// One bit per lane: a >= b.
 static inline uint32_t v_not_less(vec a, vec b) {
   return (uint32_t)_mm256_movemask_ps(_mm256_cmp_ps(a, b, _CMP_GE_OQ));
-}
-static inline vec v_from_bytes(const uint8_t *p) {
-  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)));
 }
 /// p[index[lane]] for each lane.
 static inline vec v_gather(const float *p, const int32_t *index) {

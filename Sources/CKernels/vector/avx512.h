@@ -12,6 +12,13 @@ typedef __m512 vec;
 
 static inline vec v_load(const float *p) { return _mm512_loadu_ps(p); }
 static inline void v_store(float *p, vec x) { _mm512_storeu_ps(p, x); }
+/// `count` < VOS_LANES floats, and zeros.
+static inline vec v_load_some(const float *p, size_t count) {
+  return _mm512_maskz_loadu_ps((__mmask16)((1u << count) - 1), p);
+}
+static inline void v_store_some(float *p, size_t count, vec x) {
+  _mm512_mask_storeu_ps(p, (__mmask16)((1u << count) - 1), x);
+}
 static inline vec v_set(float x) { return _mm512_set1_ps(x); }
 static inline vec v_broadcast(const float *p) { return _mm512_set1_ps(*p); }
 static inline vec v_add(vec a, vec b) { return _mm512_add_ps(a, b); }
@@ -30,16 +37,13 @@ static inline vec v_power_of_two(vec n) {
   const __m512i exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
   return _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23));
 }
-/// x where a >= b, else 0.
-static inline vec v_where_not_less(vec a, vec b, vec x) {
-  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_GE_OQ), x);
+/// x where a >= b, else y.
+static inline vec v_where_not_less(vec a, vec b, vec x, vec y) {
+  return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, b, _CMP_GE_OQ), x);
 }
 /// One bit per lane: a >= b.
 static inline uint32_t v_not_less(vec a, vec b) {
   return (uint32_t)_mm512_cmp_ps_mask(a, b, _CMP_GE_OQ);
-}
-static inline vec v_from_bytes(const uint8_t *p) {
-  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
 }
 /// p[index[lane]] for each lane.
 static inline vec v_gather(const float *p, const int32_t *index) {

@@ -7,6 +7,18 @@
 // Vectors in a panel's 16 columns; a tile is VOS_TILE_VECTORS wide and may span two panels.
 #define VOS_PANEL_VECTORS (VOS_PANEL / VOS_LANES)
 
+// The first `count` <= VOS_LANES floats of a vector. With a constant count nothing is decided.
+VOS_INLINE vec VOS_NAME(load_up_to)(const float *p, size_t count) {
+  return count < VOS_LANES ? v_load_some(p, count) : v_load(p);
+}
+
+VOS_INLINE void VOS_NAME(store_up_to)(float *p, size_t count, vec x) {
+  if (count < VOS_LANES)
+    v_store_some(p, count, x);
+  else
+    v_store(p, x);
+}
+
 typedef struct {
   const vos_segment *segments;
   size_t segment_count;

@@ -115,45 +115,45 @@ static void VOS_NAME(vos_f32_combine_rows)(const float *const *rows, const float
 
 // MARK: - Masks
 
-// The softmax over log(p / (1 - p)) is each odds p / (1 - p) divided by their sum. p and q = 1 - p are
-// both computed without cancellation, and so is 1 - prod(q) = sum over k of p_k · prod_{j<k} q_j.
-
+// With odds o = p / q, q = 1 - p, the softmax over logits log o is o_k / sum of o. scalar/ says why
+// nothing cancels here.
 VOS_INLINE vec VOS_NAME(odds)(vec p, vec q) {
   const vec low = v_set(1e-6f), high = v_set(1 - 1e-6f);
   return v_div(v_min(v_max(p, low), high), v_min(v_max(q, low), high));
 }
 
+// `count` <= VOS_LANES pixels from `at` on.
 VOS_INLINE void VOS_NAME(aggregate_block)(const float *const *logits, size_t objects, size_t at,
-                                          float *const *probabilities) {
-  vec none = v_set(1), some = v_set(0), total = v_set(0);
+                                          size_t count, float *const *probabilities) {
+  const vec zero = v_set(0), one = v_set(1);
+  vec none = one, some = zero, total = zero;  // none, some: of the objects seen so far
   for (size_t k = 0; k < objects; k++) {
-    const vec logit = v_min(v_max(v_load(logits[k] + at), v_set(-80)), v_set(80));
-    const vec e = VOS_NAME(exponential)(v_sub(v_set(0), logit));
-    const vec p = v_div(v_set(1), v_add(v_set(1), e)), q = v_mul(e, p);
+    const vec logit = VOS_NAME(load_up_to)(logits[k] + at, count);
+    const vec e = VOS_NAME(exponential)(v_min(logit, v_sub(zero, logit)));
+    const vec larger = v_div(one, v_add(one, e)), smaller = v_mul(e, larger);
+    const vec p = v_where_not_less(logit, zero, larger, smaller);
+    const vec q = v_where_not_less(logit, zero, smaller, larger);
     some = v_fma(none, p, some);
     none = v_mul(none, q);
     const vec odds = VOS_NAME(odds)(p, q);
-    v_store(probabilities[k + 1] + at, odds);
+    VOS_NAME(store_up_to)(probabilities[k + 1] + at, count, odds);
     total = v_add(total, odds);
   }
   const vec odds = VOS_NAME(odds)(none, some);
-  const vec inverse = v_div(v_set(1), v_add(total, odds));
-  v_store(probabilities[0] + at, v_mul(odds, inverse));
-  for (size_t k = 1; k <= objects; k++)
-    v_store(probabilities[k] + at, v_mul(v_load(probabilities[k] + at), inverse));
+  const vec inverse = v_div(one, v_add(total, odds));
+  VOS_NAME(store_up_to)(probabilities[0] + at, count, v_mul(odds, inverse));
+  for (size_t k = 1; k <= objects; k++) {
+    const vec odds = VOS_NAME(load_up_to)(probabilities[k] + at, count);
+    VOS_NAME(store_up_to)(probabilities[k] + at, count, v_mul(odds, inverse));
+  }
 }
 
 static void VOS_NAME(vos_f32_aggregate)(const float *const *logits, size_t objects, size_t count,
                                         float *const *probabilities) {
-  if (count < VOS_LANES) {
-    vos_kernels_scalar.aggregate(logits, objects, count, probabilities);
-    return;
-  }
   size_t at = 0;
   for (; at + VOS_LANES <= count; at += VOS_LANES)
-    VOS_NAME(aggregate_block)(logits, objects, at, probabilities);
-  // The last block overlaps the one before it and writes the same there.
-  if (at < count) VOS_NAME(aggregate_block)(logits, objects, count - VOS_LANES, probabilities);
+    VOS_NAME(aggregate_block)(logits, objects, at, VOS_LANES, probabilities);
+  if (at < count) VOS_NAME(aggregate_block)(logits, objects, at, count - at, probabilities);
 }
 
 static void VOS_NAME(vos_f32_argmax)(const float *const *planes, size_t plane_count, size_t count,

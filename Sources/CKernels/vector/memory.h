@@ -1,9 +1,9 @@
 // Reading and writing the memory: softmax, top-k, gathering values, packing. Included as gemm.h is.
 
-// e^x to about 1 ulp for -80 <= x <= 88, 0 below (so that a softmax holds no denormals): x = n ln 2 + r, a polynomial of degree 6 in r
+// e^x to about 1 ulp for -64 <= x <= 88, 0 below: x = n ln 2 + r, a polynomial of degree 6 in r
 // (|r| <= ln 2 / 2; coefficients of Cephes' expf).
 VOS_INLINE vec VOS_NAME(exponential)(vec x) {
-  const vec least = v_set(-80.0f);
+  const vec least = v_set(-64.0f);
   const vec bounded = v_min(v_max(x, least), v_set(88.0f));
   const vec n = v_round(v_mul(bounded, v_set(1.44269504088896341f)));
   vec r = v_fma(n, v_set(-0.693359375f), bounded);
@@ -15,7 +15,7 @@ VOS_INLINE vec VOS_NAME(exponential)(vec x) {
   p = v_fma(p, r, v_set(1.6666665459e-1f));
   p = v_fma(p, r, v_set(5.0000001201e-1f));
   p = v_add(v_fma(v_mul(r, r), p, r), v_set(1));
-  return v_where_not_less(x, least, v_mul(p, v_power_of_two(n)));
+  return v_where_not_less(x, least, v_mul(p, v_power_of_two(n)), v_set(0));
 }
 
 VOS_INLINE float VOS_NAME(sum_lanes)(vec x) {
@@ -144,13 +144,15 @@ static void VOS_NAME(top_k_row)(const float *x, size_t count, size_t k, uint32_t
       limit = v_set(kept < k ? bound : weight[0]);
     }
   }
+  // Only scores that are not numbers leave places: no weight means anything then, but every index
+  // must name a value.
+  for (; kept < k; kept++) weight[kept] = NAN, index[kept] = 0;
 }
 
 static void VOS_NAME(vos_f32_top_k)(const float *scores, ptrdiff_t stride, size_t rows,
                                     size_t count, size_t k, float scale, uint32_t *index,
                                     float *weight) {
-  assert(k <= count);
-  if (k == 0) return;
+  assert(k >= 1 && k <= count && count <= UINT32_MAX);
   for (size_t m = 0; m < rows; m++) {
     VOS_NAME(top_k_row)(scores + (ptrdiff_t)m * stride, count, k, index + m * k, weight + m * k);
     VOS_NAME(softmax_row)(weight + m * k, k, scale);

@@ -13,6 +13,17 @@ typedef float32x4_t vec;
 
 static inline vec v_load(const float *p) { return vld1q_f32(p); }
 static inline void v_store(float *p, vec x) { vst1q_f32(p, x); }
+/// `count` < VOS_LANES floats, and zeros.
+static inline vec v_load_some(const float *p, size_t count) {
+  float line[VOS_LANES] = {0};
+  memcpy(line, p, count * sizeof(float));
+  return v_load(line);
+}
+static inline void v_store_some(float *p, size_t count, vec x) {
+  float line[VOS_LANES];
+  v_store(line, x);
+  memcpy(p, line, count * sizeof(float));
+}
 static inline vec v_set(float x) { return vdupq_n_f32(x); }
 static inline vec v_broadcast(const float *p) { return vld1q_dup_f32(p); }
 static inline vec v_add(vec a, vec b) { return vaddq_f32(a, b); }
@@ -28,20 +39,14 @@ static inline vec v_round(vec a) { return vrndnq_f32(a); }
 static inline vec v_power_of_two(vec n) {
   return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
 }
-/// x where a >= b, else 0.
-static inline vec v_where_not_less(vec a, vec b, vec x) {
-  return vreinterpretq_f32_u32(vandq_u32(vcgeq_f32(a, b), vreinterpretq_u32_f32(x)));
+/// x where a >= b, else y.
+static inline vec v_where_not_less(vec a, vec b, vec x, vec y) {
+  return vbslq_f32(vcgeq_f32(a, b), x, y);
 }
 /// One bit per lane: a >= b.
 static inline uint32_t v_not_less(vec a, vec b) {
   const uint32_t bits[4] = {1, 2, 4, 8};
   return vaddvq_u32(vandq_u32(vcgeq_f32(a, b), vld1q_u32(bits)));
-}
-static inline vec v_from_bytes(const uint8_t *p) {
-  uint32_t four;
-  memcpy(&four, p, 4);
-  const uint8x8_t bytes = vcreate_u8(four);
-  return vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(bytes))));
 }
 /// p[index[lane]] for each lane.
 static inline vec v_gather(const float *p, const int32_t *index) {

@@ -20,6 +20,16 @@ static inline vec v_load(const float *p) {
   return x;
 }
 static inline void v_store(float *p, vec x) { memcpy(p, &x, sizeof x); }
+static inline vec v_load_some(const float *p, size_t count) {
+  float line[VOS_LANES] = {0};
+  memcpy(line, p, count * sizeof(float));
+  return v_load(line);
+}
+static inline void v_store_some(float *p, size_t count, vec x) {
+  float line[VOS_LANES];
+  v_store(line, x);
+  memcpy(p, line, count * sizeof(float));
+}
 static inline vec v_set(float x) { return x - (vec){0}; }
 static inline vec v_broadcast(const float *p) { return v_set(*p); }
 static inline vec v_add(vec a, vec b) { return a + b; }
@@ -50,19 +60,14 @@ static inline vec v_power_of_two(vec n) {
   VOS_EACH(n[lane] = ldexpf(1, (int)n[lane]));
   return n;
 }
-static inline vec v_where_not_less(vec a, vec b, vec x) {
-  VOS_EACH(x[lane] = a[lane] >= b[lane] ? x[lane] : 0);
+static inline vec v_where_not_less(vec a, vec b, vec x, vec y) {
+  VOS_EACH(x[lane] = a[lane] >= b[lane] ? x[lane] : y[lane]);
   return x;
 }
 static inline uint32_t v_not_less(vec a, vec b) {
   uint32_t bits = 0;
   VOS_EACH(bits |= (uint32_t)(a[lane] >= b[lane]) << lane);
   return bits;
-}
-static inline vec v_from_bytes(const uint8_t *p) {
-  vec x;
-  VOS_EACH(x[lane] = p[lane]);
-  return x;
 }
 static inline vec v_gather(const float *p, const int32_t *index) {
   vec x;
