@@ -115,8 +115,8 @@ static void VOS_NAME(vos_f32_combine_rows)(const float *const *rows, const float
 
 // MARK: - Masks
 
-// With odds o = p / q, q = 1 - p, the softmax over logits log o is o_k / sum of o. scalar/ says why
-// nothing cancels here.
+// The softmax over log(p / (1 - p)) is each odds p / (1 - p) divided by their sum. p and q = 1 - p
+// are computed without cancellation, and so is 1 - prod(q) = sum over k of p_k · prod_{j<k} q_j.
 VOS_INLINE vec VOS_NAME(odds)(vec p, vec q) {
   const vec low = v_set(1e-6f), high = v_set(1 - 1e-6f);
   return v_div(v_min(v_max(p, low), high), v_min(v_max(q, low), high));
@@ -129,10 +129,8 @@ VOS_INLINE void VOS_NAME(aggregate_block)(const float *const *logits, size_t obj
   vec none = one, some = zero, total = zero;  // none, some: of the objects seen so far
   for (size_t k = 0; k < objects; k++) {
     const vec logit = VOS_NAME(load_up_to)(logits[k] + at, count);
-    const vec e = VOS_NAME(exponential)(v_min(logit, v_sub(zero, logit)));
-    const vec larger = v_div(one, v_add(one, e)), smaller = v_mul(e, larger);
-    const vec p = v_where_not_less(logit, zero, larger, smaller);
-    const vec q = v_where_not_less(logit, zero, smaller, larger);
+    const vec e = VOS_NAME(exponential)(v_sub(zero, v_max(logit, v_set(-80))));
+    const vec p = v_div(one, v_add(one, e)), q = v_mul(e, p);
     some = v_fma(none, p, some);
     none = v_mul(none, q);
     const vec odds = VOS_NAME(odds)(p, q);

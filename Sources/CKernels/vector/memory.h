@@ -15,7 +15,7 @@ VOS_INLINE vec VOS_NAME(exponential)(vec x) {
   p = v_fma(p, r, v_set(1.6666665459e-1f));
   p = v_fma(p, r, v_set(5.0000001201e-1f));
   p = v_add(v_fma(v_mul(r, r), p, r), v_set(1));
-  return v_where_not_less(x, least, v_mul(p, v_power_of_two(n)), v_set(0));
+  return v_where_not_less(x, least, v_mul(p, v_power_of_two(n)));
 }
 
 VOS_INLINE float VOS_NAME(sum_lanes)(vec x) {
