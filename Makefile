@@ -6,7 +6,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := libopenblas-dev libavformat-dev libavcodec-dev libavutil-dev libswscale-dev \
   libpng-dev libtiff-dev libarchive-dev pkg-config make
 
-.PHONY: demo test build install format lint bench test-kernels test-arm64 packages clean
+.PHONY: demo test build install format lint bench test-kernels test-arm64 bench-kernels packages clean
 
 # Nothing is asked of the mirrors when every package is there.
 packages:
@@ -83,6 +83,16 @@ test-arm64:
 	@$(MAKE) --no-print-directory packages PACKAGES="$(ARM64_PACKAGES)"
 	@$(MAKE) --no-print-directory build/kernels/test-arm64
 	qemu-aarch64 build/kernels/test-arm64
+
+# Every kernel at the network's shapes, against scalar, the FMA peak and OpenBLAS.
+build/kernels/bench: Benchmarks/kernels.c $(KERNELS) $(KERNEL_HEADERS)
+	@mkdir -p $(@D)
+	clang $(KERNEL_FLAGS) -DNDEBUG -O2 $$(pkg-config --cflags openblas) $< $(KERNELS) \
+	  $$(pkg-config --libs openblas) -lm -o $@
+
+bench-kernels: packages
+	@$(MAKE) --no-print-directory build/kernels/bench
+	build/kernels/bench
 
 format:
 	swift format --in-place --recursive Package.swift Sources Tests
