@@ -21,7 +21,7 @@ struct RenderSampleCommand: ParsableCommand {
 
       EXAMPLE:
         vos-cli render-sample --output sample
-        vos-cli track sample/frames --mask sample/Annotations/00000.png --output sample/masks
+        vos-cli track sample/frames --mask sample/Annotations/00000.png --output masks
       """)
 
   @Option(

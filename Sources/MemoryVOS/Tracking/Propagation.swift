@@ -210,9 +210,10 @@ public struct Propagation: ~Copyable {
     _ step: PropagationStep, mask: LabelMap?, into output: any PropagationOutput
   ) throws {
     try output.computed(step, tracker: tracker)
-    guard output.wantsOrder && state.phase == .backward || output.savesState else { return }
+    let savesState = output.savesState && isResumable
+    guard savesState || output.wantsOrder && state.phase == .backward else { return }
     state.statuses[step.source.index] = step.result.objects
-    guard output.savesState, isResumable else { return }
+    guard savesState else { return }
     let snapshot = tracker.snapshot(frame: step.source.index, mask: mask)
     // The newest frame, and as many older ones as the ring holds.
     if state.snapshots.last?.remembered.isEmpty == true { state.snapshots.removeLast() }

@@ -27,13 +27,13 @@ struct TrackCommand: ParsableCommand {
 
       EXAMPLES:
         Masks and a video to look at:
-          vos-cli track walk.mp4 --mask first.png --output masks --overlay overlay.mp4
+          vos-cli track walk.mp4 --mask a.png --output masks --overlay seen.mp4
         A folder, the mask drawn on frame 40, a correction on frame 90:
           vos-cli track frames/ --mask 40:a.png --mask 90:b.png --output masks
         Numbers for a plot:
           vos-cli track cells.tif --mask cells.png --output masks --measure cells.csv
         Half the work, from a pipe:
-          ffmpeg -i in.mkv -f nut - | vos-cli track - --mask m.png --output masks --size 336
+          ffmpeg -i in.mkv -f nut - | vos-cli track - --mask a.png --output m --size 336
       """)
 
   @Argument(help: ArgumentHelp("Video file, image folder, or - for a pipe.", valueName: "input"))
