@@ -17,8 +17,8 @@ public final class TrainingStep {
   public let configuration: NetworkConfiguration
   /// The losses.
   public let loss: LossConfiguration
-  /// Gradients of every parameter after `run`.
-  public private(set) var gradients: ParameterSet
+  /// Gradients of every parameter after `run`; the trainer reduces and clips them in place.
+  public var gradients: ParameterSet
 
   private let kernels: Kernels
   private let pool: ThreadPool

@@ -99,4 +99,37 @@ struct OptimizerTests {
     again.initialize(seed: 1)
     #expect(again.scalars == parameters.scalars)
   }
+
+  /// A bright square that moves over noise is learned in a few steps.
+  @Test func stepsLowerTheLoss() throws {
+    var generator = SeededGenerator(seed: 6)
+    let side = 64
+    var images: [Float] = []
+    var masks: [Float] = []
+    for frame in 0..<3 {
+      for y in 0..<side {
+        for x in 0..<side {
+          let isInside = (20..<40).contains(y) && (10 + 5 * frame..<30 + 5 * frame).contains(x)
+          masks.append(isInside ? 1 : 0)
+          for _ in 0..<3 {
+            images.append((isInside ? 0.8 : -0.5) + Float.random(in: -0.2...0.2, using: &generator))
+          }
+        }
+      }
+    }
+    let batch = TrainingBatch(
+      batch: 1, frames: 3, objects: 1, size: FrameSize(width: side, height: side), images: images,
+      masks: masks)
+    let step = try TrainingStep(.init(), threads: 2)
+    var parameters = step.gradients
+    parameters.initialize(seed: 2)
+    var optimizer = AdamW(parameters)
+    var totals: [Double] = []
+    for _ in 0..<10 {
+      totals.append(step.run(batch, parameters: parameters).total)
+      step.gradients.clip(norm: 1)
+      optimizer.update(&parameters, gradients: step.gradients, learningRate: 2e-3)
+    }
+    #expect((totals.last ?? .nan) < 0.7 * totals[0], "\(totals)")
+  }
 }
