@@ -16,7 +16,8 @@ static void vos_f32_gemm_1x16__scalar(size_t rows, size_t columns, const vos_seg
                                size_t segment_count, const float *weights, const float *bias,
                                const float *addend, ptrdiff_t addend_stride, float *out,
                                ptrdiff_t out_stride, vos_clamp clamp) {
-  assert(out_stride >= (ptrdiff_t)columns || rows <= 1);
+  assert(rows <= 1 || out_stride >= (ptrdiff_t)columns);
+  assert(rows <= 1 || !addend || addend_stride >= (ptrdiff_t)columns);
   size_t depth = 0;
   for (size_t s = 0; s < segment_count; ++s) depth += segments[s].depth;
 
@@ -44,7 +45,7 @@ static void vos_f32_gemm_1x16__scalar(size_t rows, size_t columns, const vos_seg
 static void vos_f32_depthwise__scalar(const float *const *rows, size_t kernel, size_t stride, size_t width,
                                size_t channels, const float *weights, const float *bias, float *out,
                                vos_clamp clamp) {
-  assert((kernel == 3 || kernel == 5) && (stride == 1 || stride == 2));
+  assert((kernel == 3 || kernel == 5) && (stride == 1 || stride == 2) && channels >= 1);
   for (size_t x = 0; x < width; ++x) {
     for (size_t c = 0; c < channels; ++c) {
       float sum = bias[c];
@@ -89,6 +90,7 @@ static float exponential(float x) { return x < -64.0f ? 0.0f : expf(x); }
 
 static void vos_f32_softmax__scalar(float *scores, ptrdiff_t stride, size_t rows, size_t count,
                              float scale) {
+  assert(count >= 1 && scale > 0 && (rows <= 1 || stride >= (ptrdiff_t)count));
   for (size_t m = 0; m < rows; ++m, scores += stride) {
     float largest = -INFINITY, sum = 0;
     for (size_t i = 0; i < count; ++i) largest = scores[i] > largest ? scores[i] : largest;
@@ -102,7 +104,8 @@ static void vos_f32_softmax__scalar(float *scores, ptrdiff_t stride, size_t rows
 
 static void vos_f32_top_k__scalar(const float *scores, ptrdiff_t stride, size_t rows, size_t count,
                            size_t k, float scale, uint32_t *index, float *weight) {
-  assert(k >= 1 && k <= count && count <= UINT32_MAX);
+  assert(k >= 1 && k <= count && count <= UINT32_MAX && scale > 0);
+  assert(rows <= 1 || stride >= (ptrdiff_t)count);
   for (size_t m = 0; m < rows; ++m, scores += stride, index += k, weight += k) {
     // `weight` holds the best scores so far, largest first; a newcomer must be strictly larger.
     size_t found = 0;
@@ -157,7 +160,7 @@ static void vos_f32_pack_rows__scalar(const float *in, ptrdiff_t stride, size_t 
 
 static void vos_u8_resize_row__scalar(const uint8_t *in, size_t channels, const int32_t *start,
                                const float *weights, size_t taps, size_t width, float *out) {
-  assert(channels == 1 || channels == 3);
+  assert((channels == 1 || channels == 3) && taps >= 1);
   for (size_t x = 0; x < width; ++x) {
     for (size_t c = 0; c < channels; ++c) {
       float sum = 0;

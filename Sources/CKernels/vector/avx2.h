@@ -42,9 +42,9 @@ static inline vec v_power_of_two(vec n) {
   const __m256i exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
   return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
 }
-/// x where a >= b, else 0.
-static inline vec v_where_not_less(vec a, vec b, vec x) {
-  return _mm256_and_ps(_mm256_cmp_ps(a, b, _CMP_GE_OQ), x);
+/// x where a < b, else y.
+static inline vec v_where_less(vec a, vec b, vec x, vec y) {
+  return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
 }
 /// One bit per lane: a >= b.
 static inline uint32_t v_not_less(vec a, vec b) {

@@ -37,9 +37,9 @@ static inline vec v_power_of_two(vec n) {
   const __m512i exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
   return _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23));
 }
-/// x where a >= b, else 0.
-static inline vec v_where_not_less(vec a, vec b, vec x) {
-  return _mm512_maskz_mov_ps(_mm512_cmp_ps_mask(a, b, _CMP_GE_OQ), x);
+/// x where a < b, else y.
+static inline vec v_where_less(vec a, vec b, vec x, vec y) {
+  return _mm512_mask_mov_ps(y, _mm512_cmp_ps_mask(a, b, _CMP_LT_OQ), x);
 }
 /// One bit per lane: a >= b.
 static inline uint32_t v_not_less(vec a, vec b) {

@@ -7,7 +7,7 @@
 // Vectors in a panel's 16 columns; a tile is VOS_TILE_VECTORS wide and may span two panels.
 #define VOS_PANEL_VECTORS (VOS_PANEL / VOS_LANES)
 
-// The first `count` <= VOS_LANES floats of a vector. With a constant count nothing is decided.
+// min(count, VOS_LANES) floats, in the first lanes. With a constant count nothing is decided.
 VOS_INLINE vec VOS_NAME(load_up_to)(const float *p, size_t count) {
   return count < VOS_LANES ? v_load_some(p, count) : v_load(p);
 }
@@ -31,7 +31,8 @@ typedef struct {
   vec low, high;
 } VOS_NAME(product);
 
-// R rows × V vectors. The sums stay in registers over all segments; `columns` <= V · VOS_LANES.
+// R rows × V vectors. The sums stay in registers over all segments. `columns` of the last vector may
+// be missing: (V - 1) · VOS_LANES < columns <= V · VOS_LANES.
 VOS_INLINE void VOS_NAME(tile)(const int R, const int V, const VOS_NAME(product) *product,
                                ptrdiff_t row, size_t column, size_t columns,
                                const float *weights) {
@@ -60,18 +61,10 @@ VOS_INLINE void VOS_NAME(tile)(const int R, const int V, const VOS_NAME(product)
     const float *addend =
         product->addend ? product->addend + (row + r) * product->addend_stride + column : NULL;
     VOS_UNROLL for (int v = 0; v < V; v++) {
-      const size_t first = (size_t)v * VOS_LANES;
-      if (columns >= first + VOS_LANES) {
-        vec x = sum[r][v];
-        if (addend) x = v_add(x, v_load(addend + first));
-        v_store(out + first, v_min(v_max(x, product->low), product->high));
-      } else if (columns > first) {
-        float line[VOS_LANES] = {0};
-        if (addend) memcpy(line, addend + first, (columns - first) * sizeof(float));
-        const vec x = v_add(sum[r][v], v_load(line));
-        v_store(line, v_min(v_max(x, product->low), product->high));
-        memcpy(out + first, line, (columns - first) * sizeof(float));
-      }
+      const size_t first = (size_t)v * VOS_LANES, count = columns - first;
+      vec x = sum[r][v];
+      if (addend) x = v_add(x, VOS_NAME(load_up_to)(addend + first, count));
+      VOS_NAME(store_up_to)(out + first, count, v_min(v_max(x, product->low), product->high));
     }
   }
 }
@@ -132,7 +125,8 @@ static void VOS_NAME(vos_f32_gemm)(size_t rows, size_t columns, const vos_segmen
                                    size_t segment_count, const float *weights, const float *bias,
                                    const float *addend, ptrdiff_t addend_stride, float *out,
                                    ptrdiff_t out_stride, vos_clamp clamp) {
-  assert(columns <= (size_t)out_stride || rows <= 1);
+  assert(rows <= 1 || out_stride >= (ptrdiff_t)columns);
+  assert(rows <= 1 || !addend || addend_stride >= (ptrdiff_t)columns);
   VOS_NAME(product) product = {
       .segments = segments, .segment_count = segment_count, .bias = bias, .addend = addend,
       .addend_stride = addend_stride, .out = out, .out_stride = out_stride,

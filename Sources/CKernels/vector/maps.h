@@ -1,7 +1,14 @@
 // Resizing, normalising, soft aggregation and labels. Included as gemm.h is, after memory.h.
 
+// 0.75 near + 0.25 far of up to VOS_LANES floats.
+VOS_INLINE vec VOS_NAME(between)(const float *near, const float *far, size_t count) {
+  const vec n = VOS_NAME(load_up_to)(near, count), f = VOS_NAME(load_up_to)(far, count);
+  return v_fma(f, v_set(0.25f), v_mul(n, v_set(0.75f)));
+}
+
 static void VOS_NAME(vos_f32_upsample2)(const float *near, const float *far, size_t width,
                                         size_t channels, float *out) {
+  assert(channels >= 1);
   // At the border the neighbour is the pixel itself: 0.75 v + 0.25 v.
   const vec most = v_set(0.75f), least = v_set(0.25f);
   for (size_t x = 0; x < width; x++) {
@@ -9,52 +16,54 @@ static void VOS_NAME(vos_f32_upsample2)(const float *near, const float *far, siz
     const size_t left = x > 0 ? here - channels : here;
     const size_t right = x + 1 < width ? here + channels : here;
     float *even = out + 2 * here, *odd = even + channels;
-    size_t c = 0;
-    for (; c + VOS_LANES <= channels; c += VOS_LANES) {
-      const vec v = v_fma(v_load(far + here + c), least, v_mul(v_load(near + here + c), most));
-      const vec l = v_fma(v_load(far + left + c), least, v_mul(v_load(near + left + c), most));
-      const vec r = v_fma(v_load(far + right + c), least, v_mul(v_load(near + right + c), most));
-      v_store(even + c, v_fma(l, least, v_mul(v, most)));
-      v_store(odd + c, v_fma(r, least, v_mul(v, most)));
-    }
-    for (; c < channels; c++) {
-      const float v = 0.75f * near[here + c] + 0.25f * far[here + c];
-      const float l = 0.75f * near[left + c] + 0.25f * far[left + c];
-      const float r = 0.75f * near[right + c] + 0.25f * far[right + c];
-      even[c] = 0.75f * v + 0.25f * l;
-      odd[c] = 0.75f * v + 0.25f * r;
+    for (size_t c = 0; c < channels; c += VOS_LANES) {
+      const size_t count = channels - c;
+      const vec v = VOS_NAME(between)(near + here + c, far + here + c, count);
+      const vec l = VOS_NAME(between)(near + left + c, far + left + c, count);
+      const vec r = VOS_NAME(between)(near + right + c, far + right + c, count);
+      VOS_NAME(store_up_to)(even + c, count, v_fma(l, least, v_mul(v, most)));
+      VOS_NAME(store_up_to)(odd + c, count, v_fma(r, least, v_mul(v, most)));
     }
   }
 }
 
 static void VOS_NAME(vos_f32_normalize)(const float *in, ptrdiff_t in_stride, size_t rows,
                                         size_t channels, float *out, ptrdiff_t out_stride) {
+  assert(rows <= 1 || out_stride >= (ptrdiff_t)channels);
   for (size_t m = 0; m < rows; m++) {
     const float *x = in + (ptrdiff_t)m * in_stride;
     float *y = out + (ptrdiff_t)m * out_stride;
     vec squares = v_set(0);
-    size_t c = 0;
-    for (; c + VOS_LANES <= channels; c += VOS_LANES) {
-      const vec v = v_load(x + c);
+    for (size_t c = 0; c < channels; c += VOS_LANES) {
+      const vec v = VOS_NAME(load_up_to)(x + c, channels - c);
       squares = v_fma(v, v, squares);
     }
-    float sum = VOS_NAME(sum_lanes)(squares);
-    for (; c < channels; c++) sum += x[c] * x[c];
-    const float norm = sqrtf(sum);
-    const float inverse = 1 / (norm > 1e-12f ? norm : 1e-12f);
-    for (c = 0; c + VOS_LANES <= channels; c += VOS_LANES)
-      v_store(y + c, v_mul(v_load(x + c), v_set(inverse)));
-    for (; c < channels; c++) y[c] = x[c] * inverse;
+    const float norm = sqrtf(VOS_NAME(sum_lanes)(squares));
+    const vec inverse = v_set(1 / (norm > 1e-12f ? norm : 1e-12f));
+    for (size_t c = 0; c < channels; c += VOS_LANES) {
+      const vec v = VOS_NAME(load_up_to)(x + c, channels - c);
+      VOS_NAME(store_up_to)(y + c, channels - c, v_mul(v, inverse));
+    }
   }
 }
 
 // MARK: - Separable resizing
 
+// The compiler's own vectors of four: a pixel of three bytes needs no instruction set's.
+typedef float VOS_NAME(four) __attribute__((vector_size(16)));
+typedef uint8_t VOS_NAME(four_bytes) __attribute__((vector_size(4)));
+
+// `count` = 3 or 4 bytes as floats.
+VOS_INLINE VOS_NAME(four) VOS_NAME(from_bytes)(const uint8_t *p, const size_t count) {
+  VOS_NAME(four_bytes) bytes = {0};
+  memcpy(&bytes, p, count);
+  return __builtin_convertvector(bytes, VOS_NAME(four));
+}
+
 static void VOS_NAME(vos_u8_resize_row)(const uint8_t *in, size_t channels, const int32_t *start,
                                         const float *weights, size_t taps, size_t width,
                                         float *out) {
-  assert(channels == 1 || channels == 3);
-  // Neighbouring outputs read scattered inputs: three sums at a time beat a gather of bytes.
+  assert((channels == 1 || channels == 3) && taps >= 1);
   if (channels == 1) {
     for (size_t x = 0; x < width; x++) {
       const uint8_t *p = in + start[x];
@@ -64,20 +73,20 @@ static void VOS_NAME(vos_u8_resize_row)(const uint8_t *in, size_t channels, cons
     }
     return;
   }
-  for (size_t x = 0; x < width; x++) {
+  for (size_t x = 0; x < width; x++, weights += taps) {
     const uint8_t *p = in + 3 * (size_t)start[x];
-    float red = 0, green = 0, blue = 0;
-    for (size_t j = 0; j < taps; j++, p += 3) {
-      const float w = weights[x * taps + j];
-      red += w * p[0], green += w * p[1], blue += w * p[2];
-    }
-    out[3 * x] = red, out[3 * x + 1] = green, out[3 * x + 2] = blue;
+    // A pixel and the first byte of the next one; the last tap has no next one.
+    VOS_NAME(four) sum = {0};
+    for (size_t j = 0; j + 1 < taps; j++, p += 3) sum += weights[j] * VOS_NAME(from_bytes)(p, 4);
+    sum += weights[taps - 1] * VOS_NAME(from_bytes)(p, 3);
+    memcpy(out + 3 * x, &sum, 3 * sizeof(float));
   }
 }
 
 static void VOS_NAME(vos_f32_resize_row)(const float *in, const int32_t *start,
                                          const float *weights, size_t taps, size_t width,
                                          float *out) {
+  assert(taps >= 1);
   size_t x = 0;
   if (taps == 2) {
     for (; x + VOS_LANES <= width; x += VOS_LANES) {
@@ -97,20 +106,25 @@ static void VOS_NAME(vos_f32_resize_row)(const float *in, const int32_t *start,
   }
 }
 
+// `count` <= VOS_LANES floats from `at` on.
+VOS_INLINE void VOS_NAME(combine_block)(const float *const *rows, const float *weights, size_t taps,
+                                        size_t at, size_t count, float scale, float shift,
+                                        float *out) {
+  vec sum = v_set(0);
+  for (size_t j = 0; j < taps; j++)
+    sum = v_fma(VOS_NAME(load_up_to)(rows[j] + at, count), v_set(weights[j]), sum);
+  VOS_NAME(store_up_to)(out + at, count, v_fma(sum, v_set(scale), v_set(shift)));
+}
+
 static void VOS_NAME(vos_f32_combine_rows)(const float *const *rows, const float *weights,
                                            size_t taps, size_t count, float scale, float shift,
                                            float *out) {
-  size_t i = 0;
-  for (; i + VOS_LANES <= count; i += VOS_LANES) {
-    vec sum = v_set(0);
-    for (size_t j = 0; j < taps; j++) sum = v_fma(v_load(rows[j] + i), v_set(weights[j]), sum);
-    v_store(out + i, v_fma(sum, v_set(scale), v_set(shift)));
-  }
-  for (; i < count; i++) {
-    float sum = 0;
-    for (size_t j = 0; j < taps; j++) sum += weights[j] * rows[j][i];
-    out[i] = sum * scale + shift;
-  }
+  assert(taps >= 1);
+  size_t at = 0;
+  for (; at + VOS_LANES <= count; at += VOS_LANES)
+    VOS_NAME(combine_block)(rows, weights, taps, at, VOS_LANES, scale, shift, out);
+  if (at < count)
+    VOS_NAME(combine_block)(rows, weights, taps, at, count - at, scale, shift, out);
 }
 
 // MARK: - Masks
@@ -148,6 +162,7 @@ VOS_INLINE void VOS_NAME(aggregate_block)(const float *const *logits, size_t obj
 
 static void VOS_NAME(vos_f32_aggregate)(const float *const *logits, size_t objects, size_t count,
                                         float *const *probabilities) {
+  assert(objects >= 1);
   size_t at = 0;
   for (; at + VOS_LANES <= count; at += VOS_LANES)
     VOS_NAME(aggregate_block)(logits, objects, at, VOS_LANES, probabilities);
@@ -157,23 +172,18 @@ static void VOS_NAME(vos_f32_aggregate)(const float *const *logits, size_t objec
 static void VOS_NAME(vos_f32_argmax)(const float *const *planes, size_t plane_count, size_t count,
                                      const uint8_t *ids, uint8_t *labels) {
   assert(plane_count >= 1);
-  size_t i = 0;
-  for (; i + VOS_LANES <= count; i += VOS_LANES) {
-    vec best = v_load(planes[0] + i);
-    uint8_t chosen[VOS_LANES];
-    memset(chosen, ids[0], sizeof chosen);
+  for (size_t i = 0; i < count; i += VOS_LANES) {
+    const size_t left = count - i < VOS_LANES ? count - i : VOS_LANES;
+    vec best = VOS_NAME(load_up_to)(planes[0] + i, left), chosen = v_set(ids[0]);
     for (size_t k = 1; k < plane_count; k++) {
-      const vec plane = v_load(planes[k] + i);
-      uint32_t larger = ~v_not_less(best, plane) & ((1u << VOS_LANES) - 1);
-      best = v_max(best, plane);
-      for (; larger; larger &= larger - 1) chosen[__builtin_ctz(larger)] = ids[k];
+      const vec plane = VOS_NAME(load_up_to)(planes[k] + i, left);
+      chosen = v_where_less(best, plane, v_set(ids[k]), chosen);
+      best = v_where_less(best, plane, plane, best);
     }
-    memcpy(labels + i, chosen, sizeof chosen);
-  }
-  for (; i < count; i++) {
-    size_t best = 0;
-    for (size_t k = 1; k < plane_count; k++)
-      if (planes[k][i] > planes[best][i]) best = k;
-    labels[i] = ids[best];
+    float line[VOS_LANES];
+    uint8_t bytes[VOS_LANES];
+    v_store(line, chosen);
+    for (int lane = 0; lane < VOS_LANES; lane++) bytes[lane] = (uint8_t)line[lane];
+    memcpy(labels + i, bytes, left);
   }
 }

@@ -15,7 +15,7 @@ VOS_INLINE vec VOS_NAME(exponential)(vec x) {
   p = v_fma(p, r, v_set(1.6666665459e-1f));
   p = v_fma(p, r, v_set(5.0000001201e-1f));
   p = v_add(v_fma(v_mul(r, r), p, r), v_set(1));
-  return v_where_not_less(x, least, v_mul(p, v_power_of_two(n)));
+  return v_where_less(x, least, v_set(0), v_mul(p, v_power_of_two(n)));
 }
 
 VOS_INLINE float VOS_NAME(sum_lanes)(vec x) {
@@ -53,21 +53,22 @@ VOS_INLINE void VOS_NAME(softmax_row)(float *x, size_t count, float scale) {
     total = v_add(total, e);
   }
   float sum = VOS_NAME(sum_lanes)(total);
-  if (i < count) {
-    float line[VOS_LANES] = {0};
-    memcpy(line, x + i, (count - i) * sizeof(float));
-    v_store(line, VOS_NAME(exponential)(v_mul(v_sub(v_load(line), largest), factor)));
-    memcpy(x + i, line, (count - i) * sizeof(float));
-    for (size_t j = 0; j < count - i; j++) sum += line[j];
+  const size_t rest = count - i;
+  if (rest > 0) {
+    float line[VOS_LANES];
+    const vec score = VOS_NAME(load_up_to)(x + i, rest);
+    v_store(line, VOS_NAME(exponential)(v_mul(v_sub(score, largest), factor)));
+    for (size_t j = 0; j < rest; j++) sum += x[i + j] = line[j];
   }
-  const vec inverse = v_set(1 / sum);
-  for (i = 0; i + VOS_LANES <= count; i += VOS_LANES) v_store(x + i, v_mul(v_load(x + i), inverse));
-  for (; i < count; i++) x[i] *= 1 / sum;
+  const float inverse = 1 / sum;
+  for (i = 0; i + VOS_LANES <= count; i += VOS_LANES)
+    v_store(x + i, v_mul(v_load(x + i), v_set(inverse)));
+  for (; i < count; i++) x[i] *= inverse;
 }
 
 static void VOS_NAME(vos_f32_softmax)(float *scores, ptrdiff_t stride, size_t rows, size_t count,
                                       float scale) {
-  if (count == 0) return;
+  assert(count >= 1 && scale > 0 && (rows <= 1 || stride >= (ptrdiff_t)count));
   for (size_t m = 0; m < rows; m++)
     VOS_NAME(softmax_row)(scores + (ptrdiff_t)m * stride, count, scale);
 }
@@ -94,30 +95,39 @@ static void VOS_NAME(sink)(float *weight, uint32_t *index, size_t count, size_t 
   }
 }
 
-// A lower bound of the k-th largest score: the k-th largest of the largest scores of `groups` >= k
-// disjoint groups (lane l of every groups/VOS_LANES-th vector). Most scores then fail one compare.
-#define VOS_GROUP_VECTORS (128 / VOS_LANES)
+// A lower bound of the k-th largest score: k of the largest scores of 128 disjoint groups (group l of
+// vector g holds lane l of every 128 / VOS_LANES-th vector) reach it. Most scores then fail one compare.
+#define VOS_GROUPS 128
+#define VOS_GROUP_VECTORS (VOS_GROUPS / VOS_LANES)
 
 static float VOS_NAME(threshold)(const float *x, size_t count, size_t k) {
-  const size_t step = VOS_GROUP_VECTORS * VOS_LANES;
-  if (count < step || k > step) return -INFINITY;
-  float groups[VOS_GROUP_VECTORS * VOS_LANES];
+  if (count < VOS_GROUPS || k > VOS_GROUPS) return -INFINITY;
+  vec groups[VOS_GROUP_VECTORS];
+  vec smallest = v_set(INFINITY), largest = v_set(-INFINITY);
   for (size_t g = 0; g < VOS_GROUP_VECTORS; g++) {
-    vec largest = v_load(x + g * VOS_LANES);
-    for (size_t i = step + g * VOS_LANES; i + VOS_LANES <= count; i += step)
-      largest = v_max(largest, v_load(x + i));
-    v_store(groups + g * VOS_LANES, largest);
+    groups[g] = v_load(x + g * VOS_LANES);
+    for (size_t i = VOS_GROUPS + g * VOS_LANES; i + VOS_LANES <= count; i += VOS_GROUPS)
+      groups[g] = v_max(groups[g], v_load(x + i));
+    smallest = v_min(smallest, groups[g]);
+    largest = v_max(largest, groups[g]);
   }
-  // Keep the k largest in a heap at the front; its root is the k-th.
-  uint32_t order[VOS_GROUP_VECTORS * VOS_LANES];
-  for (size_t i = 0; i < step; i++) order[i] = (uint32_t)i;
-  for (size_t i = k / 2; i-- > 0;) VOS_NAME(sink)(groups, order, k, i);
-  for (size_t i = k; i < step; i++)
-    if (groups[i] > groups[0]) {
-      groups[0] = groups[i];
-      VOS_NAME(sink)(groups, order, k, 0);
+  // Bisection: at least k groups reach `low`. A few more than k cost less than more steps.
+  float low = -VOS_NAME(largest_lane)(v_sub(v_set(0), smallest));
+  float high = VOS_NAME(largest_lane)(largest);
+  for (int step = 0; step < 12; step++) {
+    const float middle = 0.5f * low + 0.5f * high;
+    vec reached = v_set(0);
+    for (size_t g = 0; g < VOS_GROUP_VECTORS; g++)
+      reached = v_add(reached, v_where_less(groups[g], v_set(middle), v_set(0), v_set(1)));
+    const size_t total = (size_t)VOS_NAME(sum_lanes)(reached);
+    if (total < k) {
+      high = middle;
+      continue;
     }
-  return groups[0];
+    low = middle;
+    if (total <= k + k / 8) break;
+  }
+  return low;
 }
 
 static void VOS_NAME(top_k_row)(const float *x, size_t count, size_t k, uint32_t *index,
@@ -152,7 +162,8 @@ static void VOS_NAME(top_k_row)(const float *x, size_t count, size_t k, uint32_t
 static void VOS_NAME(vos_f32_top_k)(const float *scores, ptrdiff_t stride, size_t rows,
                                     size_t count, size_t k, float scale, uint32_t *index,
                                     float *weight) {
-  assert(k >= 1 && k <= count && count <= UINT32_MAX);
+  assert(k >= 1 && k <= count && count <= UINT32_MAX && scale > 0);
+  assert(rows <= 1 || stride >= (ptrdiff_t)count);
   for (size_t m = 0; m < rows; m++) {
     VOS_NAME(top_k_row)(scores + (ptrdiff_t)m * stride, count, k, index + m * k, weight + m * k);
     VOS_NAME(softmax_row)(weight + m * k, k, scale);
@@ -164,6 +175,7 @@ static void VOS_NAME(vos_f32_top_k)(const float *scores, ptrdiff_t stride, size_
 static void VOS_NAME(vos_f32_gather)(const uint32_t *index, const float *weight, size_t rows,
                                      size_t k, const float *values, size_t value_count,
                                      size_t channels, float *out, ptrdiff_t out_stride) {
+  assert(rows <= 1 || out_stride >= (ptrdiff_t)channels);
   for (size_t m = 0; m < rows; m++) {
     const uint32_t *at = index + m * k;
     const float *w = weight + m * k;
@@ -173,15 +185,16 @@ static void VOS_NAME(vos_f32_gather)(const uint32_t *index, const float *weight,
       vec sum[VOS_PANEL_VECTORS];
       VOS_UNROLL for (int v = 0; v < VOS_PANEL_VECTORS; v++) sum[v] = v_set(0);
       for (size_t j = 0; j < k; j++) {
+        assert(at[j] < value_count);
         const vec x = v_broadcast(w + j);
         const float *value = panel + (size_t)at[j] * VOS_PANEL;
         VOS_UNROLL for (int v = 0; v < VOS_PANEL_VECTORS; v++)
           sum[v] = v_fma(x, v_load(value + v * VOS_LANES), sum[v]);
       }
-      float line[VOS_PANEL];
-      VOS_UNROLL for (int v = 0; v < VOS_PANEL_VECTORS; v++) v_store(line + v * VOS_LANES, sum[v]);
-      const size_t left = channels - first < VOS_PANEL ? channels - first : VOS_PANEL;
-      memcpy(row + first, line, left * sizeof(float));
+      VOS_UNROLL for (int v = 0; v < VOS_PANEL_VECTORS; v++) {
+        const size_t c = first + v * VOS_LANES;
+        if (c < channels) VOS_NAME(store_up_to)(row + c, channels - c, sum[v]);
+      }
     }
   }
 }

@@ -39,9 +39,9 @@ static inline vec v_round(vec a) { return vrndnq_f32(a); }
 static inline vec v_power_of_two(vec n) {
   return vreinterpretq_f32_s32(vshlq_n_s32(vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127)), 23));
 }
-/// x where a >= b, else 0.
-static inline vec v_where_not_less(vec a, vec b, vec x) {
-  return vreinterpretq_f32_u32(vandq_u32(vcgeq_f32(a, b), vreinterpretq_u32_f32(x)));
+/// x where a < b, else y.
+static inline vec v_where_less(vec a, vec b, vec x, vec y) {
+  return vbslq_f32(vcltq_f32(a, b), x, y);
 }
 /// One bit per lane: a >= b.
 static inline uint32_t v_not_less(vec a, vec b) {

@@ -60,8 +60,8 @@ static inline vec v_power_of_two(vec n) {
   VOS_EACH(n[lane] = ldexpf(1, (int)n[lane]));
   return n;
 }
-static inline vec v_where_not_less(vec a, vec b, vec x) {
-  VOS_EACH(x[lane] = a[lane] >= b[lane] ? x[lane] : 0);
+static inline vec v_where_less(vec a, vec b, vec x, vec y) {
+  VOS_EACH(x[lane] = a[lane] < b[lane] ? x[lane] : y[lane]);
   return x;
 }
 static inline uint32_t v_not_less(vec a, vec b) {
