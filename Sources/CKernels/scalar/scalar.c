@@ -90,7 +90,7 @@ static float exponential(float x) { return x < -64.0f ? 0.0f : expf(x); }
 
 static void vos_f32_softmax__scalar(float *scores, ptrdiff_t stride, size_t rows, size_t count,
                              float scale) {
-  assert(count >= 1 && scale > 0 && (rows <= 1 || stride >= (ptrdiff_t)count));
+  assert(count >= 1 && scale >= 0 && (rows <= 1 || stride >= (ptrdiff_t)count));
   for (size_t m = 0; m < rows; ++m, scores += stride) {
     float largest = -INFINITY, sum = 0;
     for (size_t i = 0; i < count; ++i) largest = scores[i] > largest ? scores[i] : largest;
@@ -104,7 +104,7 @@ static void vos_f32_softmax__scalar(float *scores, ptrdiff_t stride, size_t rows
 
 static void vos_f32_top_k__scalar(const float *scores, ptrdiff_t stride, size_t rows, size_t count,
                            size_t k, float scale, uint32_t *index, float *weight) {
-  assert(k >= 1 && k <= count && count <= UINT32_MAX && scale > 0);
+  assert(k >= 1 && k <= count && count <= UINT32_MAX && scale >= 0);
   assert(rows <= 1 || stride >= (ptrdiff_t)count);
   for (size_t m = 0; m < rows; ++m, scores += stride, index += k, weight += k) {
     // `weight` holds the best scores so far, largest first; a newcomer must be strictly larger.

@@ -68,7 +68,7 @@ VOS_INLINE void VOS_NAME(softmax_row)(float *x, size_t count, float scale) {
 
 static void VOS_NAME(vos_f32_softmax)(float *scores, ptrdiff_t stride, size_t rows, size_t count,
                                       float scale) {
-  assert(count >= 1 && scale > 0 && (rows <= 1 || stride >= (ptrdiff_t)count));
+  assert(count >= 1 && scale >= 0 && (rows <= 1 || stride >= (ptrdiff_t)count));
   for (size_t m = 0; m < rows; m++)
     VOS_NAME(softmax_row)(scores + (ptrdiff_t)m * stride, count, scale);
 }
@@ -162,7 +162,7 @@ static void VOS_NAME(top_k_row)(const float *x, size_t count, size_t k, uint32_t
 static void VOS_NAME(vos_f32_top_k)(const float *scores, ptrdiff_t stride, size_t rows,
                                     size_t count, size_t k, float scale, uint32_t *index,
                                     float *weight) {
-  assert(k >= 1 && k <= count && count <= UINT32_MAX && scale > 0);
+  assert(k >= 1 && k <= count && count <= UINT32_MAX && scale >= 0);
   assert(rows <= 1 || stride >= (ptrdiff_t)count);
   for (size_t m = 0; m < rows; m++) {
     VOS_NAME(top_k_row)(scores + (ptrdiff_t)m * stride, count, k, index + m * k, weight + m * k);
