@@ -7,14 +7,12 @@
 #include "check.h"
 
 #define VOS_NAME(kernel) kernel##__portable16
+#define VOS_GEMM vos_f32_gemm_9x32__portable16
 #include "../../Sources/CKernels/vector/portable16.h"
-
+#include "../../Sources/CKernels/vector/common.h"
 #include "../../Sources/CKernels/vector/gemm.h"
-
 #include "../../Sources/CKernels/vector/depthwise.h"
-
 #include "../../Sources/CKernels/vector/memory.h"
-
 #include "../../Sources/CKernels/vector/maps.h"
 
 #define VOS_TABLE vos_kernels_portable16

@@ -1,23 +1,8 @@
 // Dense products. Contract: CKernels.h; specification: scalar/. Included once per instruction set,
-// after its vector header and with VOS_NAME(kernel) defined.
+// after common.h, with VOS_GEMM defined: the kernel's name, which has the size of the tile in it.
 
-#define VOS_INLINE static inline __attribute__((always_inline))
-#define VOS_UNROLL _Pragma("clang loop unroll(full)")
-
-// Vectors in a panel's 16 columns; a tile is VOS_TILE_VECTORS wide and may span two panels.
+// A tile is VOS_TILE_VECTORS wide and may span two panels of 16 columns.
 #define VOS_PANEL_VECTORS (VOS_PANEL / VOS_LANES)
-
-// min(count, VOS_LANES) floats, in the first lanes. With a constant count nothing is decided.
-VOS_INLINE vec VOS_NAME(load_up_to)(const float *p, size_t count) {
-  return count < VOS_LANES ? v_load_some(p, count) : v_load(p);
-}
-
-VOS_INLINE void VOS_NAME(store_up_to)(float *p, size_t count, vec x) {
-  if (count < VOS_LANES)
-    v_store_some(p, count, x);
-  else
-    v_store(p, x);
-}
 
 typedef struct {
   const vos_segment *segments;
@@ -31,8 +16,8 @@ typedef struct {
   vec low, high;
 } VOS_NAME(product);
 
-// R rows × V vectors. The sums stay in registers over all segments. `columns` of the last vector may
-// be missing: (V - 1) · VOS_LANES < columns <= V · VOS_LANES.
+// R rows × V vectors, whose sums stay in registers over all segments; the first `columns` of them
+// are written: (V - 1) · VOS_LANES < columns <= V · VOS_LANES.
 VOS_INLINE void VOS_NAME(tile)(const int R, const int V, const VOS_NAME(product) *product,
                                ptrdiff_t row, size_t column, size_t columns,
                                const float *weights) {
@@ -121,10 +106,10 @@ static void VOS_NAME(dot)(const VOS_NAME(product) *product, size_t rows, const f
   }
 }
 
-static void VOS_NAME(vos_f32_gemm)(size_t rows, size_t columns, const vos_segment *segments,
-                                   size_t segment_count, const float *weights, const float *bias,
-                                   const float *addend, ptrdiff_t addend_stride, float *out,
-                                   ptrdiff_t out_stride, vos_clamp clamp) {
+static void VOS_GEMM(size_t rows, size_t columns, const vos_segment *segments,
+                     size_t segment_count, const float *weights, const float *bias,
+                     const float *addend, ptrdiff_t addend_stride, float *out,
+                     ptrdiff_t out_stride, vos_clamp clamp) {
   assert(rows <= 1 || out_stride >= (ptrdiff_t)columns);
   assert(rows <= 1 || !addend || addend_stride >= (ptrdiff_t)columns);
   VOS_NAME(product) product = {

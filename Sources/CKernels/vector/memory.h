@@ -18,22 +18,6 @@ VOS_INLINE vec VOS_NAME(exponential)(vec x) {
   return v_where_less(x, least, v_set(0), v_mul(p, v_power_of_two(n)));
 }
 
-VOS_INLINE float VOS_NAME(sum_lanes)(vec x) {
-  float lanes[VOS_LANES], sum = 0;
-  v_store(lanes, x);
-  for (int lane = 0; lane < VOS_LANES; lane++) sum += lanes[lane];
-  return sum;
-}
-
-VOS_INLINE float VOS_NAME(largest_lane)(vec x) {
-  float lanes[VOS_LANES];
-  v_store(lanes, x);
-  float largest = lanes[0];
-  for (int lane = 1; lane < VOS_LANES; lane++)
-    largest = lanes[lane] > largest ? lanes[lane] : largest;
-  return largest;
-}
-
 VOS_INLINE float VOS_NAME(largest)(const float *x, size_t count) {
   vec largest = v_set(-INFINITY);
   size_t i = 0;
@@ -95,8 +79,8 @@ static void VOS_NAME(sink)(float *weight, uint32_t *index, size_t count, size_t 
   }
 }
 
-// A lower bound of the k-th largest score: k of the largest scores of 128 disjoint groups (group l of
-// vector g holds lane l of every 128 / VOS_LANES-th vector) reach it. Most scores then fail one compare.
+// A lower bound of the k-th largest score: the largest scores of k out of 128 disjoint groups reach
+// it (a group: one lane of every 128 / VOS_LANES-th vector). Most scores then fail one compare.
 #define VOS_GROUPS 128
 #define VOS_GROUP_VECTORS (VOS_GROUPS / VOS_LANES)
 

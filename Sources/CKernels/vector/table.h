@@ -3,7 +3,7 @@
 const vos_kernels VOS_TABLE = {
     .isa = VOS_ISA,
     .name = VOS_ISA_NAME,
-    .gemm = VOS_NAME(vos_f32_gemm),
+    .gemm = VOS_GEMM,
     .depthwise = VOS_NAME(vos_f32_depthwise),
     .upsample2 = VOS_NAME(vos_f32_upsample2),
     .normalize = VOS_NAME(vos_f32_normalize),
