@@ -77,13 +77,15 @@ struct SequenceScorer {
         problem: "the result is \(result.size) pixels, its truth \(truthPath) is \(truth.size); "
           + "write results in the size of the truth")
     }
-    let hasVoid = truth.labels.contains(255)
-    if hasVoid && options.isCompatible {
-      truth.labels = truth.labels.map { $0 == 255 ? 0 : $0 }
-    }
     // A merged result has no void: everything in it is object.
     if isMerged { result.labels = result.labels.map { $0 == 0 ? 0 : 1 } }
-    return (MaskPair(result: result, truth: truth, merged: isMerged), hasVoid)
+    var pair = MaskPair(result: result, truth: truth, merged: isMerged)
+    let hasVoid = pair.truth[255] != nil
+    if hasVoid && options.isCompatible {
+      truth.labels = truth.labels.map { $0 == 255 ? 0 : $0 }
+      pair = MaskPair(result: result, truth: truth, merged: isMerged)
+    }
+    return (pair, hasVoid)
   }
 
   // MARK: - Joining

@@ -68,30 +68,43 @@ public enum MaskFile {
 
   /// Grey 0 and 255 only: 255 is object 1.
   private static func singleObject(_ samples: [UInt8]) -> [UInt8] {
-    var others = false
-    var white = false
+    var isMask = true
+    var isEmpty = true
+    let lows: UInt64 = 0x0101_0101_0101_0101
     samples.withUnsafeBytes { bytes in
-      // Nearly every word of a mask is one value eight times over.
+      // Eight at a time: 0 and 255 are what a byte's lowest bit, spread over the byte, gives back.
       var index = 0
-      while index + 8 <= bytes.count, !others {
+      while index + 8 <= bytes.count {
         let word = bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
         if word != 0 {
-          if word == .max {
-            white = true
-          } else {
-            for byte in bytes[index..<index + 8] where byte != 0 {
-              if byte == 255 { white = true } else { others = true }
-            }
+          isEmpty = false
+          if (word & lows) &* 255 != word {
+            isMask = false
+            return
           }
         }
         index += 8
       }
-      for byte in bytes[index...] where byte != 0 && !others {
-        if byte == 255 { white = true } else { others = true }
+      for byte in bytes[index...] where byte != 0 {
+        isEmpty = false
+        if byte != 255 { isMask = false }
       }
     }
-    guard white && !others else { return samples }
-    return samples.map { $0 & 1 }
+    guard isMask && !isEmpty else { return samples }
+    var labels = samples
+    labels.withUnsafeMutableBytes { bytes in
+      var index = 0
+      while index + 8 <= bytes.count {
+        let word = bytes.loadUnaligned(fromByteOffset: index, as: UInt64.self)
+        if word != 0 { bytes.storeBytes(of: word & lows, toByteOffset: index, as: UInt64.self) }
+        index += 8
+      }
+      while index < bytes.count {
+        bytes[index] &= 1
+        index += 1
+      }
+    }
+    return labels
   }
 
   /// The samples without their opacity channel, which must be 255 everywhere.
