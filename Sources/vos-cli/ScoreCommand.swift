@@ -36,7 +36,8 @@ struct ScoreCommand: ParsableCommand {
 
   @OptionGroup var rules: RuleOptions
 
-  @Option(help: ArgumentHelp("A result set to compare the first one with.", valueName: "[name=]dir"))
+  @Option(
+    help: ArgumentHelp("A result set to compare the first one with.", valueName: "[name=]dir"))
   var against: String?
 
   @Option(help: ArgumentHelp("Bootstrap samples of --against.", valueName: "count"))
@@ -69,14 +70,18 @@ struct ScoreCommand: ParsableCommand {
   func run() throws {
     let options = try rules.options()
     let truthSet = try truth.load(options.scoringProtocol)
-    let named = ResultName.unique(results + (against.map { [$0] } ?? []))
+    // The set compared with may be one of those side by side.
+    let isListed = against.map { results.contains($0) } ?? true
+    let named = ResultName.unique(results + (isListed ? [] : [against ?? ""]))
     let all = try named.map {
       try Scorer.score(results: $0.path, name: $0.name, truth: truthSet, options: options)
     }
     let scores = Array(all.prefix(results.count))
-    let comparison =
-      against == nil
-      ? nil : try ScoreComparison(all[0], against: all[results.count], samples: samples, seed: seed)
+    let comparison = try against.map { other in
+      try ScoreComparison(
+        all[0], against: all[results.firstIndex(of: other) ?? results.count], samples: samples,
+        seed: seed)
+    }
     if let report {
       let page = ScoreReport(
         scores: all, folders: named.map(\.path), truth: truthSet, comparison: comparison,

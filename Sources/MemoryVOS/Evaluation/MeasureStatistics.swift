@@ -53,7 +53,8 @@ public struct MeasureStatistics: Sendable, Equatable, Codable {
       for lane in 0..<8 { sums[lane] += values[index + lane] }
       index += 8
     }
-    let total = ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
+    let total =
+      ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]))
     return values[index...].reduce(total, +)
   }
 }

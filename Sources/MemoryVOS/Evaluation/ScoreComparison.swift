@@ -67,7 +67,8 @@ public struct ScoreComparison: Sendable, Codable {
     precondition(samples > 0, "a bootstrap of \(samples) samples")
     guard score.objects.map(\.name) == other.objects.map(\.name) else {
       throw MediaError(
-        path: other.name, problem: "holds other objects than \(score.name); they cannot be compared")
+        path: other.name, problem: "holds other objects than \(score.name); they cannot be compared"
+      )
     }
     name = score.name
     self.other = other.name

@@ -39,7 +39,8 @@ public struct ScoreTables: Sendable {
       }
     }
     files = [
-      ("global_results-\(set).csv", globalTable), ("per-sequence_results-\(set).csv", sequenceTable),
+      ("global_results-\(set).csv", globalTable),
+      ("per-sequence_results-\(set).csv", sequenceTable),
       ("per-object_results-\(set).csv", objectTable), ("per-frame_results-\(set).csv", frameTable),
     ]
   }
@@ -54,7 +55,9 @@ public struct ScoreTables: Sendable {
     // Everything is on disk before anything has its name.
     let suffix = ".\(ProcessInfo.processInfo.processIdentifier).part"
     do {
-      for file in files { try AtomicFile.write(file.content, to: "\(folder)/\(file.name)\(suffix)") }
+      for file in files {
+        try AtomicFile.write(file.content, to: "\(folder)/\(file.name)\(suffix)")
+      }
     } catch {
       for file in files { unlink("\(folder)/\(file.name)\(suffix)") }
       throw error

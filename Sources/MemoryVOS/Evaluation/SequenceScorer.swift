@@ -159,17 +159,21 @@ struct SequenceScorer {
       let strange = labels.count { !known.contains($0) }
       var advice = "a result holds only ids of the truth"
       if strange > 3 {
-        advice = "\(strange) unknown ids in this frame suggest an anti-aliased or grey-level mask; "
+        advice =
+          "\(strange) unknown ids in this frame suggest an anti-aliased or grey-level mask; "
           + "save ids without smoothing"
       } else if options.scoringProtocol == .davis2017,
         run.truthLabels.contains(where: { $0.contains(unknown) })
       {
-        advice = "the truth has it on a later frame only, and DAVIS-2017 scores the objects of the "
+        advice =
+          "the truth has it on a later frame only, and DAVIS-2017 scores the objects of the "
           + "first frame; use --protocol youtube-vos or folder"
       } else if unknown == 255 {
         advice = "255 means void in truth and is no object; write 0 for background"
       }
-      let ids = known.count > 8 ? "\(known[0])…\(known[known.count - 1])"
+      let ids =
+        known.count > 8
+        ? "\(known[0])…\(known[known.count - 1])"
         : known.map(String.init).joined(separator: ", ")
       throw MediaError(
         path: path,

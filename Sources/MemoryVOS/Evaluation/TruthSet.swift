@@ -18,7 +18,7 @@ public struct TruthSet: Sendable {
     /// The file of a frame's mask.
     public func mask(_ frame: String) -> String { "\(folder)/\(frame).png" }
     /// The file of a frame's mask in a result set.
-    func result(_ frame: String, in results: String) -> String {
+    public func result(_ frame: String, in results: String) -> String {
       isFlat ? "\(results)/\(frame).png" : "\(results)/\(name)/\(frame).png"
     }
   }
@@ -74,7 +74,8 @@ public struct TruthSet: Sendable {
       throw MediaError(
         path: folder,
         problem: "no such folder of annotations; "
-          + (there.isEmpty ? "is \(root) a DAVIS root?" : "there is \(there): name it with --resolution"))
+          + (there.isEmpty
+            ? "is \(root) a DAVIS root?" : "there is \(there): name it with --resolution"))
     }
     let names = try Self.setList(root: root, year: year, set: set)
     try self.init(names: names, in: folder, images: "\(root)/JPEGImages/\(resolution)")
@@ -88,7 +89,9 @@ public struct TruthSet: Sendable {
         path: candidates[0], problem: "no such list of sequences; check --year and --set")
     }
     var names: [String] = []
-    for line in String(decoding: try AtomicFile.read(path), as: UTF8.self).split(whereSeparator: \.isNewline) {
+    for line in String(decoding: try AtomicFile.read(path), as: UTF8.self).split(
+      whereSeparator: \.isNewline)
+    {
       guard let entry = line.split(whereSeparator: \.isWhitespace).first else { continue }
       // DAVIS-2016 lists frames, /JPEGImages/480p/SEQUENCE/FRAME.jpg; DAVIS-2017 lists sequences.
       let parts = entry.split(separator: "/")

@@ -40,11 +40,13 @@ enum ScoreText {
     text += pad("", width) + ["J&F", "J", "F"].map { pad($0, 8, left: true) }.joined() + "\n"
     for object in comparison.objects {
       text += pad("\(object.sequence)_\(object.object)", width)
-      text += [object.mean, object.region, object.boundary]
+      text +=
+        [object.mean, object.region, object.boundary]
         .map { pad(signed($0), 8, left: true) }.joined() + "\n"
     }
     text += pad("mean", width)
-    text += [comparison.mean, comparison.region, comparison.boundary]
+    text +=
+      [comparison.mean, comparison.region, comparison.boundary]
       .map { pad(signed($0), 8, left: true) }.joined() + "\n"
     text += "\(summary(of: comparison))\n"
     return text
@@ -94,7 +96,8 @@ struct ScoreJSON: Encodable {
     case name, scoringProtocol = "protocol", frames, overall, global, seen, unseen, objects, notes
     case sequence, object, mean = "J&F-Mean", jMean = "J-Mean", jRecall = "J-Recall"
     case jDecay = "J-Decay", fMean = "F-Mean", fRecall = "F-Recall", fDecay = "F-Decay"
-    case flicker = "Flicker", frame, j = "J", f = "F", isSeen = "seen-category", objectCount = "count"
+    case flicker = "Flicker", frame, j = "J", f = "F", isSeen = "seen-category", objectCount =
+      "count"
     case other, wins, losses, ties, low = "ci-low", high = "ci-high", samples, seed, sequences
   }
 
@@ -117,7 +120,9 @@ struct ScoreJSON: Encodable {
       try item.encode(score.frameCount, forKey: .frames)
       try item.encode(score.overall, forKey: .overall)
       try item.encode(score.notes, forKey: .notes)
-      for (key, group) in [(Key.global, score.global), (.seen, score.seen), (.unseen, score.unseen)] {
+      for (key, group) in [
+        (Key.global, score.global), (.seen, score.seen), (.unseen, score.unseen),
+      ] {
         guard let group else { continue }
         var container = item.nestedContainer(keyedBy: Key.self, forKey: key)
         try container.encode(group.objects, forKey: .objectCount)
