@@ -168,15 +168,12 @@ import Testing
     #expect(MeasureStatistics([0.25]).decay == 0)
     let long = (0..<400).map { Double($0) / 400 }
     let statistics = MeasureStatistics(long)
+    func mean(_ range: Range<Int>) -> Double { long[range].reduce(0, +) / Double(range.count) }
     // Ends 1, 101, 201 (200.5 up), 300, 400.
-    let expected =
-      (0..<101).reduce(0.0) { $0 + long[$1] } / 101
-      - (299..<400).reduce(0.0) { $0 + long[$1] } / 101
+    let expected: Double = mean(0..<101) - mean(299..<400)
     #expect(abs(statistics.decay - expected) < 1e-12)
     // Positions 0, 100, 200, 299 − 256 = 43, 399 − 256 = 143 in the official tool.
-    let wrapped =
-      (0..<101).reduce(0.0) { $0 + long[$1] } / 101
-      - (43..<144).reduce(0.0) { $0 + long[$1] } / 101
+    let wrapped: Double = mean(0..<101) - mean(43..<144)
     #expect(abs(MeasureStatistics(long, isCompatible: true).decay - wrapped) < 1e-12)
   }
 }

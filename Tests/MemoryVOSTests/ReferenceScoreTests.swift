@@ -44,7 +44,7 @@ import Testing
     for (table, name) in [(tables.files[2], "per-object"), (tables.files[3], "per-frame")] {
       let expected = try String(
         contentsOfFile: scoring + reference.expected + "/\(name).csv", encoding: .utf8)
-      let lines = expected.split(separator: "\n").dropFirst()
+      let lines = expected.split(whereSeparator: \.isNewline).dropFirst()
       let own = table.content.split(separator: "\n").dropFirst()
       #expect(lines.count == own.count)
       for (line, other) in zip(lines, own) {

@@ -88,11 +88,21 @@ enum ScoreText {
 
 /// What `--json` prints.
 struct ScoreJSON: Encodable {
+  /// How fast `evaluate` tracked.
+  struct Speed: Encodable {
+    let frames: Int
+    let stepSeconds: Double
+    let framesPerSecond: Double
+    let sequencesAtATime: Int
+    let threadsEach: Int
+  }
+
   let scores: [ResultScore]
   let comparison: ScoreComparison?
+  var speed: Speed?
 
   private enum Key: String, CodingKey {
-    case results, comparison
+    case results, comparison, speed
     case name, scoringProtocol = "protocol", frames, overall, global, seen, unseen, objects, notes
     case sequence, object, mean = "J&F-Mean", jMean = "J-Mean", jRecall = "J-Recall"
     case jDecay = "J-Decay", fMean = "F-Mean", fRecall = "F-Recall", fDecay = "F-Decay"
@@ -145,6 +155,7 @@ struct ScoreJSON: Encodable {
         }
       }
     }
+    try top.encodeIfPresent(speed, forKey: .speed)
     guard let comparison else { return }
     var item = top.nestedContainer(keyedBy: Key.self, forKey: .comparison)
     try item.encode(comparison.name, forKey: .name)

@@ -80,6 +80,10 @@ enum StopSignal {
 
 /// Lines for people, on standard error.
 enum Message {
+  static func note(_ text: String) {
+    FileHandle.standardError.write(Data("\(text)\n".utf8))
+  }
+
   static func warning(_ text: String) {
     FileHandle.standardError.write(Data("Warning: \(text)\n".utf8))
   }

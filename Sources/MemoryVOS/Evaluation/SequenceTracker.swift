@@ -1,0 +1,124 @@
+// Tracks one sequence of a data set from its truth, the way its protocol gives the masks.
+// `vos-cli evaluate` runs this for every sequence.
+
+import Foundation
+
+/// Writes the masks of one sequence, `FOLDER/FRAME.png` for every image.
+public struct SequenceTracker: Sendable {
+  /// What tracking a sequence took.
+  public struct Speed: Sendable, Codable, Equatable {
+    /// Frames that were stepped.
+    public var frames = 0
+    /// Seconds inside `Tracker.step`: resizing, network and masks, no decoding and no writing.
+    public var seconds = 0.0
+    /// No frames yet.
+    public init() {}
+  }
+
+  let network: Network
+  let configuration: Tracker.Configuration
+  let scoringProtocol: ScoringProtocol
+
+  /// A tracker of sequences.
+  ///
+  /// - Parameters:
+  ///   - network: the network, which may be shared.
+  ///   - configuration: how to run it.
+  ///   - scoringProtocol: DAVIS gives the first frame's mask, merged to one object for 2016; the
+  ///     others give each object's mask on the annotated frame where it first appears.
+  public init(
+    network: Network, configuration: Tracker.Configuration, scoringProtocol: ScoringProtocol
+  ) {
+    self.network = network
+    self.configuration = configuration
+    self.scoringProtocol = scoringProtocol
+  }
+
+  /// Tracks a sequence and writes its masks.
+  ///
+  /// - Parameters:
+  ///   - sequence: where images and truth are.
+  ///   - folder: where masks go; it exists when this returns and not when it throws.
+  ///   - frameDone: called after each frame; tracking stops when it returns false.
+  /// - Returns: the speed, or `nil` when tracking was stopped.
+  /// - Throws: `MediaError` for images and truth that cannot be used, `TrackerError` for a
+  ///   configuration that cannot work.
+  public func track(
+    _ sequence: TruthSet.Sequence, into folder: String, frameDone: () -> Bool = { true }
+  ) throws -> Speed? {
+    guard let images = sequence.images else {
+      throw MediaError(
+        path: sequence.folder,
+        problem: "there are no images of '\(sequence.name)' in the data set's JPEGImages")
+    }
+    let files = FileManager.default
+    let temporary = "\(folder).part"
+    try? files.removeItem(atPath: temporary)
+    do {
+      try files.createDirectory(atPath: temporary, withIntermediateDirectories: true)
+    } catch {
+      throw MediaError(path: temporary, problem: "the folder cannot be made: \(error)")
+    }
+    var isComplete = false
+    defer { if !isComplete { try? files.removeItem(atPath: temporary) } }
+    let source = try Media.openFrames(images)
+    let annotated = Set(sequence.frames)
+    var tracker = try Tracker(
+      network: network, frameSize: source.size, configuration: configuration)
+    var known = Set<UInt8>()
+    var speed = Speed()
+    var stems = Set<String>()
+    while let item = try source.next() {
+      var given: LabelMap?
+      if annotated.contains(item.stem), known.isEmpty || !scoringProtocol.excludesEnds {
+        given = try newObjects(of: sequence, frame: item.stem, size: source.size, known: &known)
+      }
+      var labels = LabelMap(size: source.size)  // Nothing is known before the first annotation.
+      if !known.isEmpty {
+        labels = try tracker.step(item.frame, mask: given).labels
+        speed.frames += 1
+        speed.seconds += tracker.timings.total
+      }
+      stems.insert(item.stem)
+      try MaskFile.write(labels, to: "\(temporary)/\(item.stem).png")
+      guard frameDone() else { return nil }
+    }
+    guard !known.isEmpty else {
+      throw MediaError(
+        path: sequence.folder, problem: "no annotated frame with an object has an image of its name")
+    }
+    if let missing = sequence.frames.first(where: { !stems.contains($0) }) {
+      throw MediaError(
+        path: "\(images)/\(missing).jpg", problem: "the image of an annotated frame is missing")
+    }
+    try? files.removeItem(atPath: folder)
+    guard rename(temporary, folder) == 0 else {
+      throw MediaError(path: folder, problem: "cannot be written: \(String(cString: strerror(errno)))")
+    }
+    isComplete = true
+    return speed
+  }
+
+  /// The objects that are annotated for the first time on this frame, if any.
+  private func newObjects(
+    of sequence: TruthSet.Sequence, frame: String, size: FrameSize, known: inout Set<UInt8>
+  ) throws(MediaError) -> LabelMap? {
+    let path = sequence.mask(frame)
+    var mask = try MaskFile.read(path, role: .truth)
+    guard mask.size == size else {
+      throw MediaError(
+        path: path, problem: "the mask is \(mask.size) pixels, the images are \(size)")
+    }
+    let isMerged = scoringProtocol == .davis2016
+    var table = (UInt8.min...UInt8.max).map { label -> UInt8 in
+      if label == 0 || label == 255 { return 0 }
+      return isMerged ? 1 : label
+    }
+    for label in known { table[Int(label)] = 0 }
+    mask.labels = mask.labels.map { table[Int($0)] }
+    let objects = mask.objects.map(\.rawValue)
+    guard !objects.isEmpty else { return nil }
+    known.formUnion(objects)
+    return mask
+  }
+}
