@@ -10,7 +10,8 @@ struct VOSCommand: ParsableCommand {
     abstract: "Track hand-annotated objects through video, in real time, on ordinary CPUs.",
     version: "0.1.0",
     subcommands: [
-      TrackCommand.self, ScoreCommand.self, EvaluateCommand.self, RenderSampleCommand.self, InspectCommand.self,
+      TrackCommand.self, ScoreCommand.self, EvaluateCommand.self, RenderSampleCommand.self,
+      InspectCommand.self,
       BenchmarkCommand.self,
       RepackCommand.self,
     ])

@@ -16,9 +16,7 @@ final class LabelBits {
   private(set) var labels: [UInt8] = []
   private var planes: [Words?] = .init(repeating: nil, count: 256)
 
-  /// A plane for each label of `map` other than 0.
-  ///
-  /// - Parameter merged: whether all labels but 0 are one object, 1, and void stays void.
+  /// A plane for each label of `map` other than 0; `merged` makes all but void one object, 1.
   init(_ map: LabelMap, merged: Bool = false) {
     size = map.size
     wordsPerRow = (map.size.width + 63) / 64

@@ -44,9 +44,9 @@ struct MaskPair {
   let result: LabelBits
   let truth: LabelBits
 
-  /// The planes of two maps; traps when sizes differ.
+  /// The planes of two maps; `merged` makes all labels but 0 and void one object, 1.
   ///
-  /// - Parameter merged: whether all labels but 0 and void are one object, 1.
+  /// Traps when sizes differ.
   init(result: LabelMap, truth: LabelMap, merged: Bool = false) {
     precondition(result.size == truth.size, "a result of \(result.size) for truth of \(truth.size)")
     self.result = LabelBits(result, merged: merged)
@@ -74,8 +74,7 @@ struct MaskPair {
     matcher.counts(result: result[label], truth: truth[label]).accuracy
   }
 
-  /// How much more the result changed since the frame before than the truth did, relative to the
-  /// object's size:
+  /// The result's change since the frame before beyond the truth's, relative to the object's size.
   ///
   ///     max(0, |Pt ⊕ Pt−1| − |Gt ⊕ Gt−1|) / |Gt ∪ Gt−1|
   ///

@@ -85,7 +85,8 @@ public struct SequenceTracker: Sendable {
     }
     guard !known.isEmpty else {
       throw MediaError(
-        path: sequence.folder, problem: "no annotated frame with an object has an image of its name")
+        path: sequence.folder, problem: "no annotated frame with an object has an image of its name"
+      )
     }
     if let missing = sequence.frames.first(where: { !stems.contains($0) }) {
       throw MediaError(
@@ -93,7 +94,8 @@ public struct SequenceTracker: Sendable {
     }
     try? files.removeItem(atPath: folder)
     guard rename(temporary, folder) == 0 else {
-      throw MediaError(path: folder, problem: "cannot be written: \(String(cString: strerror(errno)))")
+      throw MediaError(
+        path: folder, problem: "cannot be written: \(String(cString: strerror(errno)))")
     }
     isComplete = true
     return speed

@@ -27,7 +27,7 @@ package enum ZipFile {
         defer { archive_entry_free(header) }
         archive_entry_set_pathname(header, entry.name)
         archive_entry_set_size(header, Int64(bytes.count))
-        archive_entry_set_filetype(header, UInt32(S_IFREG))
+        archive_entry_set_filetype(header, 0o100000)  // AE_IFREG, a macro that is not imported.
         archive_entry_set_perm(header, 0o644)
         archive_entry_set_mtime(header, 0, 0)
         try check(archive_write_header(archive, header), archive, path)

@@ -45,7 +45,9 @@ struct ScoreReport {
   }
 }
 
-/// What the page's script reads. Short names: they are repeated for every object.
+/// What the page's script reads.
+///
+/// Names are short: they are repeated for every object.
 struct PageData: Encodable {
   struct Result: Encodable {
     let name: String
