@@ -32,10 +32,12 @@ final class VideoEncoder {
     let (width, height) = (Int32(size.width + size.width % 2), Int32(size.height + size.height % 2))
     let isHD = size.width >= 1280 || size.height >= 720
     let rate = av_d2q(max(0.01, min(1000, timing.framesPerSecond)), 60_000)
-    let isVariable = container.pointee.flags & AVFMT_VARIABLE_FPS != 0
     var base = AVRational(
       num: Int32(clamping: timing.tickNumerator), den: Int32(clamping: timing.tickDenominator))
-    if !isVariable { base = AVRational(num: rate.den, den: rate.num) }
+    // AVI counts frames instead of time.
+    if String(cString: container.pointee.name) == "avi" {
+      base = AVRational(num: rate.den, den: rate.num)
+    }
     // MPEG-4 allows no finer clocks.
     if codec.pointee.id == AV_CODEC_ID_MPEG4, base.den > 65_535 {
       base = AVRational(num: 1, den: 60_000)
