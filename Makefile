@@ -80,7 +80,8 @@ ARM64_PACKAGES := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
 build/kernels/test-arm64: $(KERNELS) $(KERNEL_TESTS) $(KERNEL_HEADERS)
 	@mkdir -p $(@D)
-	aarch64-linux-gnu-gcc $(KERNEL_FLAGS) -Wno-unknown-pragmas -Wno-array-bounds -O3 -static \
+	aarch64-linux-gnu-gcc $(KERNEL_FLAGS) -Wno-unknown-pragmas -Wno-array-bounds \
+	  -Wno-stringop-overflow -Wno-stringop-overread -O3 -static \
 	  $(KERNELS) $(KERNEL_TESTS) -lm -o $@
 
 test-arm64:
