@@ -21,6 +21,8 @@ demo: build
 	@echo "tracking its objects from the mask on the first frame"
 	@$(BUILD)/vos-cli track demo/sample/frames --mask demo/sample/Annotations/00000.png \
 	  --output demo/masks --overlay demo/overlay.mp4 --measure demo/objects.csv --overwrite
+	@echo "scoring the masks against the exact ones"
+	@$(BUILD)/vos-cli score --truth demo/sample/Annotations --results demo/masks --protocol folder
 	@echo
 	@echo "$(CURDIR)/demo:"
 	@echo "  overlay.mp4  the clip with its tracked objects"
