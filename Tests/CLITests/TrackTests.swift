@@ -127,6 +127,20 @@ import Testing
     #expect(try clip.results() == masks, "resumed masks differ from those of one run")
   }
 
+  @Test func aKilledRunGoesOnFromItsLastSavedFrame() throws {
+    let clip = try ClipOnDisk(40)
+    let running = try BuiltCommand.start(clip.track("--threads", "1"))
+    while clip.folder.names(in: "out").count < 6, running.process.isRunning { usleep(2_000) }
+    kill(running.process.processIdentifier, SIGKILL)
+    _ = try running.finish()
+    let resumed = try run(clip.track("--threads", "1", "--json"))
+    #expect(resumed.code == 0 && resumed.output.contains("\"frames_resumed\" : 1"), "\(resumed)")
+    let masks = try clip.results()
+    #expect(masks.count == 40)
+    #expect(try run(clip.track("--threads", "1", "--overwrite")).code == 0)
+    #expect(try clip.results() == masks)
+  }
+
   @Test func finishedMasksAreNotOverwrittenUnasked() throws {
     let clip = try ClipOnDisk(2)
     #expect(try run(clip.track()).code == 0)

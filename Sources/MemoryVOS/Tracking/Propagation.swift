@@ -19,7 +19,9 @@ public struct Propagation: ~Copyable {
   /// What `source.next()` gives next.
   private var position = 0
   private var state = PropagationState()
-  private var sinceSave = 0
+  /// Frames since the last `save`: the first frame is saved at once, so that a run that is killed
+  /// leaves something to go on from.
+  private var sinceSave = Propagation.saveInterval - 1
 
   /// Frames between two calls of `save`.
   private static let saveInterval = 64
