@@ -333,6 +333,7 @@ struct TrainingStepTests {
     let one = batch(objects: 1, frames: 3, teacherChannels: 1)
     let two = batch(objects: 2, frames: 3, teacherChannels: 1)
     let long = batch(objects: 1, frames: 4, teacherChannels: 1)
+    let short = batch(objects: 2, frames: 2, teacherChannels: 1)
     let expected = step.run(one, parameters: parameters, prior: Shift())
     let gradients = step.gradients.scalars
     let others = step.run(two, parameters: parameters, prior: Shift())
@@ -340,6 +341,7 @@ struct TrainingStepTests {
     #expect(step.run(one, parameters: parameters, prior: Shift()) == expected)
     #expect(step.gradients.scalars == gradients)
     #expect(step.run(long, parameters: parameters).total.isFinite)
+    #expect(step.run(short, parameters: parameters, prior: Shift()).total.isFinite)
     #expect(step.run(one, parameters: parameters, prior: Shift()) == expected)
     #expect(step.gradients.scalars == gradients)
   }
