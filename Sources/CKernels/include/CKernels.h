@@ -7,6 +7,8 @@
 // `scalar/` is the specification: simple code that says what every other variant must compute.
 #pragma once
 
+#include "CAugment.h"
+
 #include <stddef.h>
 #include <stdint.h>
 

@@ -1,0 +1,256 @@
+// The layouts of DAVIS, YouTube-VOS, stills and taught clips. Called by Dataset.open.
+
+import Foundation
+import MemoryVOS
+
+/// Lists and checks the files of one data set.
+struct DatasetFiles {
+  /// The set's folder.
+  let root: String
+
+  static let pictureExtensions: Set<String> = [
+    "jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "ppm",
+  ]
+  static let videoExtensions: Set<String> = ["mp4", "mov", "mkv", "webm", "avi", "m4v", "mpg"]
+
+  // MARK: - Layouts
+
+  func davisClips(_ recipe: DatasetRecipe) throws(TrainingError) -> [TrainingClip] {
+    let names = try list(recipe.list)
+    var clips: [TrainingClip] = []
+    for name in names {
+      let frames = "\(root)/JPEGImages/\(recipe.resolution)/\(name)"
+      let masks = "\(root)/Annotations/\(recipe.resolution)/\(name)"
+      try requireFolder(frames)
+      try requireFolder(masks)
+      clips.append(
+        try clip(
+          name, frames: frames, masks: masks, everyFrame: true, recipe: recipe))
+    }
+    return clips
+  }
+
+  func youTubeClips(_ recipe: DatasetRecipe) throws(TrainingError) -> [TrainingClip] {
+    let (frames, masks) = ("\(root)/JPEGImages", "\(root)/Annotations")
+    try requireFolder(frames)
+    try requireFolder(masks)
+    let names = recipe.list.isEmpty ? try entries(masks).filter(isFolder(in: masks)) : try list(recipe.list)
+    var clips: [TrainingClip] = []
+    for name in names {
+      try requireFolder("\(frames)/\(name)")
+      try requireFolder("\(masks)/\(name)")
+      clips.append(
+        try clip(
+          name, frames: "\(frames)/\(name)", masks: "\(masks)/\(name)", everyFrame: false,
+          recipe: recipe))
+    }
+    return clips
+  }
+
+  func stills(_ recipe: DatasetRecipe) throws(TrainingError) -> [TrainingClip] {
+    var clips: [TrainingClip] = []
+    for folder in try stillFolders(root, depth: 0) {
+      let (images, masks) = (folder + "/images", folder + "/masks")
+      let pictures = try pictures(images)
+      var left = Set(try entries(masks).filter { $0.hasSuffix(".png") })
+      for picture in pictures {
+        let mask = stem(picture) + ".png"
+        guard left.remove(mask) != nil else {
+          throw TrainingError("\(images)/\(picture)", "no mask; expected \(masks)/\(mask)")
+        }
+        let path = "\(masks)/\(mask)"
+        guard try objects(in: path) else {
+          throw TrainingError(
+            path, "the mask holds no object, every pixel is 0 or 255; remove it and its image")
+        }
+        clips.append(
+          TrainingClip(
+            name: "\(images)/\(picture)",
+            items: [.init(picture: .file("\(images)/\(picture)"), mask: .file(path))],
+            labels: recipe.labels, outputs: nil))
+      }
+      if let mask = left.min() {
+        throw TrainingError(
+          "\(masks)/\(mask)", "no image of this name in \(images) (\(left.count) such masks)")
+      }
+    }
+    return clips
+  }
+
+  func taughtClips(_ recipe: DatasetRecipe) throws(TrainingError) -> [TrainingClip] {
+    let outputs = recipe.outputs.hasPrefix("/") ? recipe.outputs : "\(root)/\(recipe.outputs)"
+    try requireFolder(outputs)
+    let skipped = URL(fileURLWithPath: outputs).standardizedFileURL.path
+    var clips: [TrainingClip] = []
+    for entry in try entries(root) {
+      let path = "\(root)/\(entry)"
+      let pictures: [PictureReference]
+      if isFolder(in: root)(entry) {
+        if URL(fileURLWithPath: path).standardizedFileURL.path == skipped { continue }
+        pictures = try self.pictures(path).map { .file("\(path)/\($0)") }
+      } else if Self.videoExtensions.contains(fileExtension(entry)) {
+        pictures = try videoFrames(path)
+      } else {
+        continue
+      }
+      let name = isFolder(in: root)(entry) ? entry : stem(entry)
+      let stored = try StoredOutputs(path: "\(outputs)/\(name).safetensors")
+      try stored.check(frameCount: pictures.count, clip: path)
+      let items = pictures.enumerated().map {
+        TrainingClip.Item(picture: $1, mask: .outputs(stored, frame: $0))
+      }
+      guard try items.indices.contains(where: { index throws(TrainingError) in
+        try stored.labels(frame: index).labels.contains { $0 != 0 }
+      }) else { throw TrainingError(stored.path, "the teacher found no object in any frame") }
+      clips.append(
+        TrainingClip(name: path, items: items, labels: recipe.labels, outputs: stored))
+    }
+    return clips
+  }
+
+  // MARK: - Clips
+
+  /// A clip of frames and masks of the same names; `everyFrame`: a frame without mask is an error.
+  private func clip(
+    _ name: String, frames: String, masks: String, everyFrame: Bool, recipe: DatasetRecipe
+  ) throws(TrainingError) -> TrainingClip {
+    let pictures = try pictures(frames)
+    let files = try entries(masks).filter { $0.hasSuffix(".png") }
+    if everyFrame, pictures.count != files.count {
+      throw TrainingError(
+        frames, "\(pictures.count) frames, but \(files.count) masks in \(masks); each frame needs one")
+    }
+    var left = Set(files)
+    var items: [TrainingClip.Item] = []
+    for picture in pictures {
+      let mask = stem(picture) + ".png"
+      if left.remove(mask) != nil {
+        items.append(
+          .init(picture: .file("\(frames)/\(picture)"), mask: .file("\(masks)/\(mask)")))
+      } else if everyFrame {
+        throw TrainingError("\(frames)/\(picture)", "no mask; expected \(masks)/\(mask)")
+      }
+    }
+    if let mask = left.min() {
+      throw TrainingError("\(masks)/\(mask)", "no frame of this name in \(frames)")
+    }
+    guard items.count >= 2 else {
+      throw TrainingError(frames, "\(items.count) frames with masks; a clip needs at least 2")
+    }
+    try checkObjects(items, masks: masks)
+    var outputs: StoredOutputs?
+    if !recipe.outputs.isEmpty {
+      let folder = recipe.outputs.hasPrefix("/") ? recipe.outputs : "\(root)/\(recipe.outputs)"
+      outputs = try StoredOutputs(path: "\(folder)/\(name).safetensors")
+      try outputs?.check(frameCount: items.count, clip: frames)
+    }
+    return TrainingClip(name: frames, items: items, labels: recipe.labels, outputs: outputs)
+  }
+
+  /// The first mask that holds an object fits its frame, and there is one.
+  private func checkObjects(_ items: [TrainingClip.Item], masks: String) throws(TrainingError) {
+    for item in items {
+      guard case .file(let path) = item.mask, try objects(in: path) else { continue }
+      do {
+        let mask = try MaskFile.read(path, role: .truth)
+        let frame = try PictureStore.decode(.file(item.picture.path))
+        guard mask.size == frame.size else {
+          throw TrainingError(path, "a mask of \(mask.size) for a frame of \(frame.size)")
+        }
+      } catch let error as TrainingError {
+        throw error
+      } catch { throw TrainingError("\(error)") }
+      return
+    }
+    throw TrainingError(masks, "no mask holds an object; every pixel is 0 or 255")
+  }
+
+  private func objects(in path: String) throws(TrainingError) -> Bool {
+    do {
+      return try MaskFile.read(path, role: .truth).labels.contains { $0 != 0 && $0 != 255 }
+    } catch { throw TrainingError("\(error)") }
+  }
+
+  private func videoFrames(_ path: String) throws(TrainingError) -> [PictureReference] {
+    do {
+      let source = try Media.openFrames(path, threads: 1)
+      var count = 0
+      while try source.next() != nil { count += 1 }
+      return (0..<count).map { .video(path, frame: $0) }
+    } catch { throw TrainingError("\(error)") }
+  }
+
+  // MARK: - Files
+
+  func requireFolder(_ path: String) throws(TrainingError) {
+    var isFolder: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
+      throw TrainingError(path, "no such folder; check the recipe's path")
+    }
+    guard isFolder.boolValue else { throw TrainingError(path, "expected a folder, found a file") }
+  }
+
+  /// Names in a folder in natural order, hidden ones left out.
+  func entries(_ path: String) throws(TrainingError) -> [String] {
+    do {
+      return try FileManager.default.contentsOfDirectory(atPath: path)
+        .filter { !$0.hasPrefix(".") }
+        .sorted { $0.compare($1, options: .numeric) == .orderedAscending }
+    } catch { throw TrainingError(path, "the folder cannot be read: \(error.localizedDescription)") }
+  }
+
+  /// Image files of a folder; two of the same stem are an error.
+  func pictures(_ path: String) throws(TrainingError) -> [String] {
+    let names = try entries(path).filter { Self.pictureExtensions.contains(fileExtension($0)) }
+    guard !names.isEmpty else { throw TrainingError(path, "no images (jpg, png …) in this folder") }
+    var stems = Set<String>()
+    for name in names where !stems.insert(stem(name)).inserted {
+      throw TrainingError("\(path)/\(name)", "another image has the same name but for its extension")
+    }
+    return names
+  }
+
+  func stem(_ name: String) -> String { (name as NSString).deletingPathExtension }
+  func fileExtension(_ name: String) -> String { (name as NSString).pathExtension.lowercased() }
+
+  private func isFolder(in folder: String) -> (String) -> Bool {
+    { name in
+      var isFolder: ObjCBool = false
+      return FileManager.default.fileExists(atPath: "\(folder)/\(name)", isDirectory: &isFolder)
+        && isFolder.boolValue
+    }
+  }
+
+  /// Names of a list file, one a line; DAVIS' lists of "frame mask" pairs are refused.
+  private func list(_ path: String) throws(TrainingError) -> [String] {
+    let full = path.hasPrefix("/") ? path : "\(root)/\(path)"
+    guard let text = try? String(contentsOfFile: full, encoding: .utf8) else {
+      throw TrainingError(full, "the list of clips cannot be read; check the recipe's 'list'")
+    }
+    let names = text.split(whereSeparator: \.isNewline)
+      .map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
+    if let bad = names.first(where: { $0.contains("/") || $0.contains(" ") || $0 == ".." }) {
+      throw TrainingError(full, "expected one clip name a line, found '\(bad)'")
+    }
+    guard !names.isEmpty else { throw TrainingError(full, "the list of clips is empty") }
+    return names
+  }
+
+  /// Folders that hold `images` and `masks`.
+  private func stillFolders(_ path: String, depth: Int) throws(TrainingError) -> [String] {
+    guard depth < 16 else { throw TrainingError(path, "folders nested deeper than 16") }
+    let folders = try entries(path).filter(isFolder(in: path))
+    if folders.contains("images") || folders.contains("masks") {
+      for name in ["images", "masks"] where !folders.contains(name) {
+        throw TrainingError(path, "'images' and 'masks' belong beside each other; no '\(name)' here")
+      }
+      return [path]
+    }
+    var found: [String] = []
+    for folder in folders { found += try stillFolders("\(path)/\(folder)", depth: depth + 1) }
+    if depth == 0, found.isEmpty {
+      throw TrainingError(path, "no folders 'images' and 'masks' beside each other, here or below")
+    }
+    return found
+  }
+}

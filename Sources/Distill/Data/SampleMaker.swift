@@ -1,0 +1,210 @@
+// Samples and batches, each a function of seed and number. BatchLoader calls it from its threads.
+
+import CKernels
+import Foundation
+public import MemoryVOS
+import Synchronization
+
+/// Makes the batches of a training.
+///
+/// Batch b of a seed is the same in every run, on every thread, as long as the files are.
+public final class SampleMaker: Sendable {
+  /// A problem with a file that a sample was to be made of.
+  public typealias Report = @Sendable (_ problem: TrainingError, _ count: Int) -> Void
+
+  private let datasets: [Dataset]
+  private let recipe: SampleRecipe
+  private let pieces: PieceMaker
+  private let seed: UInt64
+  private let shares: [Double]
+  private let withTeacher: Bool
+  private let report: Report
+  private let problems = Mutex<[String: Int]>([:])
+
+  /// A maker of samples of `datasets`.
+  ///
+  /// - Parameters:
+  ///   - cacheBytes: decoded pictures that are kept in memory.
+  ///   - withTeacher: whether stored outputs are read and batches carry teacher outputs; clips
+  ///     without stored outputs are then taught by their labels.
+  ///   - report: called for each picture that cannot be used, once per picture, with the number of
+  ///     such pictures so far; from any thread.
+  public init(
+    _ datasets: [Dataset], recipe: SampleRecipe, seed: UInt64, cacheBytes: Int,
+    withTeacher: Bool = false, report: @escaping Report
+  ) throws(TrainingError) {
+    if let problem = recipe.problem { throw TrainingError(problem) }
+    var sum = 0.0
+    let shares = datasets.map {
+      sum += $0.share
+      return sum
+    }
+    guard sum > 0 else { throw TrainingError("no data set has a share above 0") }
+    self.datasets = datasets
+    self.recipe = recipe
+    self.seed = seed
+    self.shares = shares
+    self.withTeacher = withTeacher
+    self.report = report
+    pieces = PieceMaker(
+      recipe: recipe,
+      store: PictureStore(shortSide: recipe.pictureSide, byteLimit: cacheBytes),
+      withTeacher: withTeacher)
+  }
+
+  /// Pictures that could not be used so far.
+  public var skippedCount: Int { problems.withLock { $0.count } }
+
+  /// The batch of a step.
+  ///
+  /// - Parameters:
+  ///   - progress: share of the training that is done at this step, 0…1.
+  ///   - part: which of `parts` equal machines this is; each makes other samples.
+  /// - Throws: `TrainingError` when no sample can be made in 100 attempts.
+  public func batch(
+    _ step: Int, progress: Double, part: Int = 0, parts: Int = 1
+  ) throws(TrainingError) -> TrainingBatch {
+    var shared = SampleGenerator(seed: seed, purpose: .batch, step)
+    let objects = shared.chance(recipe.severalShare) ? recipe.objects : 1
+    let area = recipe.size * recipe.size
+    let count = recipe.batch * recipe.frames
+    var images = [Float](repeating: 0, count: count * area * 3)
+    var masks = [Float](repeating: 0, count: count * objects * area)
+    var logOdds: [Float] = []
+    var features: [[[Float]]] = []
+    for index in 0..<recipe.batch {
+      let number = (step * parts + part) * recipe.batch + index
+      var random = SampleGenerator(seed: seed, purpose: .sample, number)
+      let sample = try sample(objects: objects, progress: progress, &random)
+      let tint = (0..<3).map { _ in 1 + random.symmetric(recipe.colorJitter) }
+      for frame in 0..<recipe.frames {
+        let place = index * recipe.frames + frame
+        let color = tint.map { Float($0 * (1 + random.symmetric(recipe.frameColorJitter))) }
+        images.withUnsafeMutableBufferPointer {
+          vos_color(
+            sample.images[frame], area, color[0], color[1], color[2],
+            $0.baseAddress.map { $0 + place * area * 3 })
+        }
+        for (pixel, label) in sample.labels[frame].enumerated() where label != 0 {
+          masks[(place * objects + Int(label) - 1) * area + pixel] = 1
+        }
+        if withTeacher {
+          logOdds += Self.teacherPlanes(sample, frame: frame, objects: objects, area: area)
+        }
+      }
+      features.append(sample.features)
+    }
+    let size = FrameSize(width: recipe.size, height: recipe.size)
+    return TrainingBatch(
+      batch: recipe.batch, frames: recipe.frames, objects: objects, size: size, images: images,
+      masks: masks,
+      teacher: withTeacher
+        ? Self.teacher(logOdds, features, objects: objects, area: area / 16) : nil)
+  }
+
+  // MARK: - Samples
+
+  private func sample(
+    objects: Int, progress: Double, _ random: inout SampleGenerator
+  ) throws(TrainingError) -> SamplePiece {
+    let own = objects > 1 && random.chance(recipe.ownObjectsShare) ? objects : 1
+    var last: TrainingError?
+    var base: SamplePiece?
+    for _ in 0..<100 where base == nil {
+      do { base = try piece(separate: own, progress: progress, &random) } catch { last = error }
+    }
+    guard var sample = base else {
+      throw TrainingError(
+        "no sample in 100 attempts: " + (last?.description
+          ?? "the objects are too small or too large for samples of \(recipe.size) pixels"))
+    }
+    for _ in 0..<10 where sample.objects < objects {
+      // A picture that cannot be read has been reported; the sample goes on with fewer objects.
+      guard let front = try? piece(separate: 1, progress: progress, &random) else { continue }
+      if let pasted = Self.paste(front, over: sample, size: recipe.size) { sample = pasted }
+    }
+    return sample
+  }
+
+  private func piece(
+    separate: Int, progress: Double, _ random: inout SampleGenerator
+  ) throws(TrainingError) -> SamplePiece? {
+    let set = random.weighted(shares)
+    let number = random.weighted(datasets[set].sums)
+    let clip = datasets[set].clips[number]
+    do {
+      return try pieces.piece(
+        of: clip, dataset: set, number: number, separate: separate, progress: progress, &random)
+    } catch {
+      let count = problems.withLock { problems -> Int? in
+        problems[error.description, default: 0] += 1
+        return problems[error.description] == 1 ? problems.count : nil
+      }
+      if let count { report(error, count) }
+      throw error
+    }
+  }
+
+  /// Lays `front`'s only object over `sample`, or `nil` when too little would be left to see.
+  static func paste(_ front: SamplePiece, over sample: SamplePiece, size: Int) -> SamplePiece? {
+    guard front.objects == 1, front.share() <= 0.4 else { return nil }
+    var result = sample
+    result.objects += 1
+    let label = UInt8(result.objects)
+    for frame in sample.labels.indices {
+      for (pixel, isFront) in front.labels[frame].enumerated() where isFront != 0 {
+        result.labels[frame][pixel] = label
+      }
+    }
+    guard (1..<label).allSatisfy({ result.share(of: $0) > 0.005 }) else { return nil }
+    for frame in sample.images.indices {
+      result.images[frame].withUnsafeMutableBufferPointer {
+        vos_paste_rgb(
+          front.images[frame], front.labels[frame], Int32(size), Int32(size), $0.baseAddress)
+      }
+    }
+    guard let teacher = sample.teacher else { return result }
+    let area = size * size
+    result.teacher = teacher.indices.map { frame in
+      var planes = teacher[frame] + [Float](repeating: ruledOut, count: area)
+      for (pixel, isFront) in front.labels[frame].enumerated() where isFront != 0 {
+        for channel in 0..<Int(label) { planes[channel * area + pixel] = ruledOut }
+        planes[Int(label) * area + pixel] = 0
+      }
+      return planes
+    }
+    // Features of what lies under the pasted object would be wrong.
+    result.features = []
+    return result
+  }
+
+  // MARK: - Teacher
+
+  /// `[objects + 1][area]`: the teacher's planes, or the labels'.
+  private static func teacherPlanes(
+    _ sample: SamplePiece, frame: Int, objects: Int, area: Int
+  ) -> [Float] {
+    var planes = [Float](repeating: ruledOut, count: (objects + 1) * area)
+    if let teacher = sample.teacher {
+      planes.replaceSubrange(0..<teacher[frame].count, with: teacher[frame])
+    } else {
+      for (pixel, label) in sample.labels[frame].enumerated() {
+        planes[Int(label) * area + pixel] = 0
+      }
+    }
+    return planes
+  }
+
+  /// Features are given only when all samples have them, with the same number of channels.
+  private static func teacher(
+    _ logOdds: [Float], _ features: [[[Float]]], objects: Int, area: Int
+  ) -> TeacherOutputs {
+    let counts = Set(features.flatMap { $0.map(\.count) })
+    guard counts.count == 1, let count = counts.first, count % (objects * area) == 0,
+      features.allSatisfy({ !$0.isEmpty })
+    else { return TeacherOutputs(logOdds: logOdds) }
+    return TeacherOutputs(
+      logOdds: logOdds, features: features.flatMap { $0.flatMap { $0 } },
+      featureChannels: count / (objects * area))
+  }
+}
