@@ -13,41 +13,81 @@ static inline int mirrored(int i, int n) {
 }
 
 // Positions far outside say nothing more than positions a few pictures away, and must fit an int.
-static inline double bounded(double v) { return v > -1e6 ? (v < 1e6 ? v : 1e6) : -1e6; }
-
-static inline void source(const vos_warp *warp, int x, int y, double *sx, double *sy) {
-  double px = x, py = y;
-  if (warp->displacement) {
-    int cx = x / warp->step, cy = y / warp->step;
-    if (cx >= warp->cells) cx = warp->cells - 1;
-    if (cy >= warp->cells) cy = warp->cells - 1;
-    float fx = (float)(x - cx * warp->step) / warp->step;
-    float fy = (float)(y - cy * warp->step) / warp->step;
-    const float *a = warp->displacement + 2 * ((size_t)cy * (warp->cells + 1) + cx);
-    const float *b = a + 2 * (warp->cells + 1);
-    px += (a[0] * (1 - fx) + a[2] * fx) * (1 - fy) + (b[0] * (1 - fx) + b[2] * fx) * fy;
-    py += (a[1] * (1 - fx) + a[3] * fx) * (1 - fy) + (b[1] * (1 - fx) + b[3] * fx) * fy;
-  }
-  *sx = bounded(warp->m[0] * px + warp->m[1] * py + warp->m[2]);
-  *sy = bounded(warp->m[3] * px + warp->m[4] * py + warp->m[5]);
+static inline double bounded(double v) {
+  v = v > -1e6 ? v : -1e6;
+  return v < 1e6 ? v : 1e6;
 }
+
+// Floor without a library call, of a bounded number.
+static inline int floored(double v) {
+  int i = (int)v;
+  return i - (v < i);
+}
+
+// The displacement at x of a row, between grid rows a and b.
+static inline void displace(const vos_warp *warp, const float *a, const float *b, float fy, int x,
+                            double *px, double *py) {
+  int cell = x / warp->step;
+  if (cell >= warp->cells) cell = warp->cells - 1;
+  float fx = (float)(x - cell * warp->step) / warp->step;
+  a += 2 * cell;
+  b += 2 * cell;
+  *px += (a[0] * (1 - fx) + a[2] * fx) * (1 - fy) + (b[0] * (1 - fx) + b[2] * fx) * fy;
+  *py += (a[1] * (1 - fx) + a[3] * fx) * (1 - fy) + (b[1] * (1 - fx) + b[3] * fx) * fy;
+}
+
+// Source positions of a part of a row, for x0 <= x < x0 + count.
+enum { PART = 64 };
+static void positions(const vos_warp *warp, int x0, int y, int count, double *sx, double *sy) {
+  const double *m = warp->m;
+  if (!warp->displacement) {
+    for (int i = 0; i < count; i++) {
+      sx[i] = bounded(m[0] * (x0 + i) + (m[1] * y + m[2]));
+      sy[i] = bounded(m[3] * (x0 + i) + (m[4] * y + m[5]));
+    }
+    return;
+  }
+  int cell = y / warp->step;
+  if (cell >= warp->cells) cell = warp->cells - 1;
+  float fy = (float)(y - cell * warp->step) / warp->step;
+  const float *a = warp->displacement + (size_t)2 * cell * (warp->cells + 1);
+  const float *b = a + 2 * (warp->cells + 1);
+  for (int i = 0; i < count; i++) {
+    double px = x0 + i, py = y;
+    displace(warp, a, b, fy, x0 + i, &px, &py);
+    sx[i] = bounded(m[0] * px + m[1] * py + m[2]);
+    sy[i] = bounded(m[3] * px + m[4] * py + m[5]);
+  }
+}
+
+static inline int part(int x, int width) { return width - x < PART ? width - x : PART; }
 
 void vos_warp_rgb(const uint8_t *in, int width, int height, const vos_warp *warp, int out_width,
                   int out_height, uint8_t *out) {
+  double sx[PART], sy[PART];
   for (int y = 0; y < out_height; y++) {
-    for (int x = 0; x < out_width; x++, out += 3) {
-      double sx, sy;
-      source(warp, x, y, &sx, &sy);
-      double left = floor(sx), top = floor(sy);
-      int ix = (int)left, iy = (int)top;
-      int fx = (int)((sx - left) * 256 + 0.5), fy = (int)((sy - top) * 256 + 0.5);
-      int x0 = mirrored(ix, width), x1 = mirrored(ix + 1, width);
-      const uint8_t *a = in + (size_t)mirrored(iy, height) * width * 3;
-      const uint8_t *b = in + (size_t)mirrored(iy + 1, height) * width * 3;
-      for (int c = 0; c < 3; c++) {
-        int above = a[3 * x0 + c] * (256 - fx) + a[3 * x1 + c] * fx;
-        int below = b[3 * x0 + c] * (256 - fx) + b[3 * x1 + c] * fx;
-        out[c] = (uint8_t)((above * (256 - fy) + below * fy + (1 << 15)) >> 16);
+    for (int x = 0; x < out_width; x += PART) {
+      int count = part(x, out_width);
+      positions(warp, x, y, count, sx, sy);
+      for (int i = 0; i < count; i++, out += 3) {
+        int ix = floored(sx[i]), iy = floored(sy[i]);
+        int fx = (int)((sx[i] - ix) * 256 + 0.5), fy = (int)((sy[i] - iy) * 256 + 0.5);
+        const uint8_t *a, *b;
+        int next = 3;
+        if (ix >= 0 && ix + 1 < width && iy >= 0 && iy + 1 < height) {
+          a = in + ((size_t)iy * width + ix) * 3;
+          b = a + (size_t)width * 3;
+        } else {
+          int x0 = mirrored(ix, width);
+          a = in + ((size_t)mirrored(iy, height) * width + x0) * 3;
+          b = in + ((size_t)mirrored(iy + 1, height) * width + x0) * 3;
+          next = (mirrored(ix + 1, width) - x0) * 3;
+        }
+        int w11 = fx * fy, w01 = (fx << 8) - w11, w10 = (fy << 8) - w11;
+        int w00 = (1 << 16) - w11 - w01 - w10;
+        for (int c = 0; c < 3; c++)
+          out[c] = (uint8_t)((a[c] * w00 + a[next + c] * w01 + b[c] * w10 + b[next + c] * w11 +
+                              (1 << 15)) >> 16);
       }
     }
   }
@@ -55,33 +95,39 @@ void vos_warp_rgb(const uint8_t *in, int width, int height, const vos_warp *warp
 
 void vos_warp_labels(const uint8_t *in, int width, int height, const uint8_t *table,
                      const vos_warp *warp, int out_width, int out_height, uint8_t *out) {
+  double sx[PART], sy[PART];
   for (int y = 0; y < out_height; y++) {
-    for (int x = 0; x < out_width; x++) {
-      double sx, sy;
-      source(warp, x, y, &sx, &sy);
-      int ix = mirrored((int)floor(sx + 0.5), width), iy = mirrored((int)floor(sy + 0.5), height);
-      *out++ = table[in[(size_t)iy * width + ix]];
+    for (int x = 0; x < out_width; x += PART) {
+      int count = part(x, out_width);
+      positions(warp, x, y, count, sx, sy);
+      for (int i = 0; i < count; i++) {
+        int ix = mirrored(floored(sx[i] + 0.5), width), iy = mirrored(floored(sy[i] + 0.5), height);
+        *out++ = table[in[(size_t)iy * width + ix]];
+      }
     }
   }
 }
 
 void vos_warp_planes(const float *in, int planes, int width, int height, const vos_warp *warp,
                      int out_width, int out_height, float *out) {
+  double sx[PART], sy[PART];
   size_t area = (size_t)width * height, out_area = (size_t)out_width * out_height;
   for (int y = 0; y < out_height; y++) {
-    for (int x = 0; x < out_width; x++, out++) {
-      double sx, sy;
-      source(warp, x, y, &sx, &sy);
-      double left = floor(sx), top = floor(sy);
-      float fx = (float)(sx - left), fy = (float)(sy - top);
-      int x0 = mirrored((int)left, width), x1 = mirrored((int)left + 1, width);
-      size_t y0 = (size_t)mirrored((int)top, height) * width;
-      size_t y1 = (size_t)mirrored((int)top + 1, height) * width;
-      for (int p = 0; p < planes; p++) {
-        const float *plane = in + p * area;
-        float above = plane[y0 + x0] * (1 - fx) + plane[y0 + x1] * fx;
-        float below = plane[y1 + x0] * (1 - fx) + plane[y1 + x1] * fx;
-        out[p * out_area] = above * (1 - fy) + below * fy;
+    for (int x = 0; x < out_width; x += PART) {
+      int count = part(x, out_width);
+      positions(warp, x, y, count, sx, sy);
+      for (int i = 0; i < count; i++, out++) {
+        int ix = floored(sx[i]), iy = floored(sy[i]);
+        float fx = (float)(sx[i] - ix), fy = (float)(sy[i] - iy);
+        int x0 = mirrored(ix, width), x1 = mirrored(ix + 1, width);
+        size_t y0 = (size_t)mirrored(iy, height) * width;
+        size_t y1 = (size_t)mirrored(iy + 1, height) * width;
+        for (int p = 0; p < planes; p++) {
+          const float *plane = in + p * area;
+          float above = plane[y0 + x0] * (1 - fx) + plane[y0 + x1] * fx;
+          float below = plane[y1 + x0] * (1 - fx) + plane[y1 + x1] * fx;
+          out[p * out_area] = above * (1 - fy) + below * fy;
+        }
       }
     }
   }

@@ -55,8 +55,9 @@ public struct ContactSheet {
     for (row, pictures) in rows.enumerated() {
       for (column, picture) in pictures.enumerated() {
         for y in 0..<size.height {
-          let start = ((row * (size.height + Self.gap) + y) * width
-            + column * (size.width + Self.gap)) * 3
+          let start =
+            ((row * (size.height + Self.gap) + y) * width
+              + column * (size.width + Self.gap)) * 3
           let source = y * size.width * 3
           pixels.replaceSubrange(
             start..<start + size.width * 3, with: picture[source..<source + size.width * 3])

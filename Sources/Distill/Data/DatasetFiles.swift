@@ -34,7 +34,8 @@ struct DatasetFiles {
     let (frames, masks) = ("\(root)/JPEGImages", "\(root)/Annotations")
     try requireFolder(frames)
     try requireFolder(masks)
-    let names = recipe.list.isEmpty ? try entries(masks).filter(isFolder(in: masks)) : try list(recipe.list)
+    let names =
+      recipe.list.isEmpty ? try entries(masks).filter(isFolder(in: masks)) : try list(recipe.list)
     var clips: [TrainingClip] = []
     for name in names {
       try requireFolder("\(frames)/\(name)")
@@ -60,8 +61,11 @@ struct DatasetFiles {
         }
         let path = "\(masks)/\(mask)"
         guard try objects(in: path) else {
+          if recipe.skipsEmpty { continue }
           throw TrainingError(
-            path, "the mask holds no object, every pixel is 0 or 255; remove it and its image")
+            path,
+            "the mask holds no object, every pixel is 0 or 255; remove it and its image, or set "
+              + "'skips_empty' in the recipe")
         }
         clips.append(
           TrainingClip(
@@ -99,9 +103,13 @@ struct DatasetFiles {
       let items = pictures.enumerated().map {
         TrainingClip.Item(picture: $1, mask: .outputs(stored, frame: $0))
       }
-      guard try items.indices.contains(where: { index throws(TrainingError) in
-        try stored.labels(frame: index).labels.contains { $0 != 0 }
-      }) else { throw TrainingError(stored.path, "the teacher found no object in any frame") }
+      var hasObject = false
+      for frame in items.indices where !hasObject {
+        hasObject = try stored.labels(frame: frame).labels.contains { $0 != 0 }
+      }
+      guard hasObject else {
+        throw TrainingError(stored.path, "the teacher found no object in any frame")
+      }
       clips.append(
         TrainingClip(name: path, items: items, labels: recipe.labels, outputs: stored))
     }
@@ -118,7 +126,8 @@ struct DatasetFiles {
     let files = try entries(masks).filter { $0.hasSuffix(".png") }
     if everyFrame, pictures.count != files.count {
       throw TrainingError(
-        frames, "\(pictures.count) frames, but \(files.count) masks in \(masks); each frame needs one")
+        frames,
+        "\(pictures.count) frames, but \(files.count) masks in \(masks); each frame needs one")
     }
     var left = Set(files)
     var items: [TrainingClip.Item] = []
@@ -196,7 +205,9 @@ struct DatasetFiles {
       return try FileManager.default.contentsOfDirectory(atPath: path)
         .filter { !$0.hasPrefix(".") }
         .sorted { $0.compare($1, options: .numeric) == .orderedAscending }
-    } catch { throw TrainingError(path, "the folder cannot be read: \(error.localizedDescription)") }
+    } catch {
+      throw TrainingError(path, "the folder cannot be read: \(error.localizedDescription)")
+    }
   }
 
   /// Image files of a folder; two of the same stem are an error.
@@ -205,7 +216,8 @@ struct DatasetFiles {
     guard !names.isEmpty else { throw TrainingError(path, "no images (jpg, png …) in this folder") }
     var stems = Set<String>()
     for name in names where !stems.insert(stem(name)).inserted {
-      throw TrainingError("\(path)/\(name)", "another image has the same name but for its extension")
+      throw TrainingError(
+        "\(path)/\(name)", "another image has the same name but for its extension")
     }
     return names
   }
@@ -242,7 +254,8 @@ struct DatasetFiles {
     let folders = try entries(path).filter(isFolder(in: path))
     if folders.contains("images") || folders.contains("masks") {
       for name in ["images", "masks"] where !folders.contains(name) {
-        throw TrainingError(path, "'images' and 'masks' belong beside each other; no '\(name)' here")
+        throw TrainingError(
+          path, "'images' and 'masks' belong beside each other; no '\(name)' here")
       }
       return [path]
     }

@@ -36,6 +36,8 @@ public struct DatasetRecipe: Codable, Sendable, Hashable {
   public var annotations = ""
   /// What mask values are.
   public var labels = Labels.instances
+  /// Stills: whether those without an object are left out instead of being an error.
+  public var skipsEmpty = false
   /// Stored teacher outputs, `CLIP.safetensors` each, relative to `path`; empty for none.
   public var outputs = ""
   /// How often samples come from this set, relative to the other sets.
@@ -68,5 +70,6 @@ public struct DatasetRecipe: Codable, Sendable, Hashable {
 
   enum CodingKeys: String, CodingKey {
     case kind, path, list, resolution, annotations, labels, outputs, share
+    case skipsEmpty = "skips_empty"
   }
 }

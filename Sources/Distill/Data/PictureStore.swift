@@ -57,7 +57,9 @@ final class PictureStore: @unchecked Sendable {
     let entry = try load(item)
     lock.withLock {
       clock += 1
-      if kept.updateValue((entry, clock), forKey: key) == nil { bytes += entry.labels.size.area * 4 }
+      if kept.updateValue((entry, clock), forKey: key) == nil {
+        bytes += entry.labels.size.area * 4
+      }
       while bytes > byteLimit, let oldest = kept.min(by: { $0.value.used < $1.value.used }) {
         kept[oldest.key] = nil
         bytes -= oldest.value.entry.labels.size.area * 4
@@ -84,7 +86,8 @@ final class PictureStore: @unchecked Sendable {
     } catch { throw TrainingError("\(error)") }
     let name = item.picture.path
     let mask = try labels(of: item.mask, name: name)
-    if case .outputs = item.mask {} else {
+    if case .outputs = item.mask {
+    } else {
       guard mask.size == full.size else {
         throw TrainingError(name, "a picture of \(full.size) with a mask of \(mask.size)")
       }

@@ -13,8 +13,6 @@ public struct SampleGenerator: RandomNumberGenerator, Sendable {
     case sample = 2
     /// Corruption of a prior.
     case prior = 3
-    /// Initial weights.
-    case weights = 4
   }
 
   private var state: UInt64

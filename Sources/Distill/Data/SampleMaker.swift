@@ -18,6 +18,7 @@ public final class SampleMaker: Sendable {
   private let seed: UInt64
   private let shares: [Double]
   private let withTeacher: Bool
+  private let featureChannels: Int
   private let report: Report
   private let problems = Mutex<[String: Int]>([:])
 
@@ -27,13 +28,16 @@ public final class SampleMaker: Sendable {
   ///   - cacheBytes: decoded pictures that are kept in memory.
   ///   - withTeacher: whether stored outputs are read and batches carry teacher outputs; clips
   ///     without stored outputs are then taught by their labels.
+  ///   - featureChannels: channels of the features that every clip's stored outputs must have, 0 when
+  ///     no loss needs them. Nothing is pasted over such clips: their features would be wrong.
   ///   - report: called for each picture that cannot be used, once per picture, with the number of
   ///     such pictures so far; from any thread.
   public init(
     _ datasets: [Dataset], recipe: SampleRecipe, seed: UInt64, cacheBytes: Int,
-    withTeacher: Bool = false, report: @escaping Report
+    withTeacher: Bool = false, featureChannels: Int = 0, report: @escaping Report
   ) throws(TrainingError) {
     if let problem = recipe.problem { throw TrainingError(problem) }
+    if featureChannels > 0 { try Self.check(datasets, featureChannels: featureChannels) }
     var sum = 0.0
     let shares = datasets.map {
       sum += $0.share
@@ -44,12 +48,34 @@ public final class SampleMaker: Sendable {
     self.recipe = recipe
     self.seed = seed
     self.shares = shares
-    self.withTeacher = withTeacher
+    self.withTeacher = withTeacher || featureChannels > 0
+    self.featureChannels = featureChannels
     self.report = report
     pieces = PieceMaker(
       recipe: recipe,
       store: PictureStore(shortSide: recipe.pictureSide, byteLimit: cacheBytes),
-      withTeacher: withTeacher)
+      withTeacher: withTeacher || featureChannels > 0, withFeatures: featureChannels > 0)
+  }
+
+  /// Throws unless all clips that can be chosen have features with this number of channels.
+  private static func check(
+    _ datasets: [Dataset], featureChannels: Int
+  ) throws(TrainingError) {
+    for dataset in datasets where dataset.share > 0 {
+      for clip in dataset.clips {
+        guard let features = clip.outputs?.features else {
+          throw TrainingError(
+            clip.name,
+            "a loss on features needs stored outputs with features for every clip; "
+              + "give this set 'share' 0 or set the loss' weight to 0")
+        }
+        guard features.channels == featureChannels else {
+          throw TrainingError(
+            clip.outputs?.path ?? clip.name,
+            "features of \(features.channels) channels, others have \(featureChannels)")
+        }
+      }
+    }
   }
 
   /// Pictures that could not be used so far.
@@ -71,7 +97,7 @@ public final class SampleMaker: Sendable {
     var images = [Float](repeating: 0, count: count * area * 3)
     var masks = [Float](repeating: 0, count: count * objects * area)
     var logOdds: [Float] = []
-    var features: [[[Float]]] = []
+    var features: [Float] = []
     for index in 0..<recipe.batch {
       let number = (step * parts + part) * recipe.batch + index
       var random = SampleGenerator(seed: seed, purpose: .sample, number)
@@ -91,15 +117,19 @@ public final class SampleMaker: Sendable {
         if withTeacher {
           logOdds += Self.teacherPlanes(sample, frame: frame, objects: objects, area: area)
         }
+        if featureChannels > 0 {
+          let missing = (objects - sample.objects) * area / 16 * featureChannels
+          features += sample.features[frame] + [Float](repeating: 0, count: missing)
+        }
       }
-      features.append(sample.features)
     }
     let size = FrameSize(width: recipe.size, height: recipe.size)
     return TrainingBatch(
       batch: recipe.batch, frames: recipe.frames, objects: objects, size: size, images: images,
       masks: masks,
       teacher: withTeacher
-        ? Self.teacher(logOdds, features, objects: objects, area: area / 16) : nil)
+        ? TeacherOutputs(
+          logOdds: logOdds, features: features, featureChannels: featureChannels) : nil)
   }
 
   // MARK: - Samples
@@ -115,10 +145,11 @@ public final class SampleMaker: Sendable {
     }
     guard var sample = base else {
       throw TrainingError(
-        "no sample in 100 attempts: " + (last?.description
-          ?? "the objects are too small or too large for samples of \(recipe.size) pixels"))
+        "no sample in 100 attempts: "
+          + (last?.description
+            ?? "the objects are too small or too large for samples of \(recipe.size) pixels"))
     }
-    for _ in 0..<10 where sample.objects < objects {
+    for _ in 0..<10 where sample.objects < objects && featureChannels == 0 {
       // A picture that cannot be read has been reported; the sample goes on with fewer objects.
       guard let front = try? piece(separate: 1, progress: progress, &random) else { continue }
       if let pasted = Self.paste(front, over: sample, size: recipe.size) { sample = pasted }
@@ -173,8 +204,6 @@ public final class SampleMaker: Sendable {
       }
       return planes
     }
-    // Features of what lies under the pasted object would be wrong.
-    result.features = []
     return result
   }
 
@@ -193,18 +222,5 @@ public final class SampleMaker: Sendable {
       }
     }
     return planes
-  }
-
-  /// Features are given only when all samples have them, with the same number of channels.
-  private static func teacher(
-    _ logOdds: [Float], _ features: [[[Float]]], objects: Int, area: Int
-  ) -> TeacherOutputs {
-    let counts = Set(features.flatMap { $0.map(\.count) })
-    guard counts.count == 1, let count = counts.first, count % (objects * area) == 0,
-      features.allSatisfy({ !$0.isEmpty })
-    else { return TeacherOutputs(logOdds: logOdds) }
-    return TeacherOutputs(
-      logOdds: logOdds, features: features.flatMap { $0.flatMap { $0 } },
-      featureChannels: count / (objects * area))
   }
 }

@@ -72,6 +72,8 @@ struct PieceMaker {
   let store: PictureStore
   /// Whether teacher outputs are read.
   let withTeacher: Bool
+  /// Whether teacher features are read too.
+  let withFeatures: Bool
 
   /// A piece of a clip, or `nil` when the random choices leave too little or too much object.
   func piece(
@@ -112,7 +114,7 @@ struct PieceMaker {
       var teacher: [[Float]] = []
       for source in sources {
         teacher.append(try warper.logProbabilities(frame: source.frame, warp: source.warp))
-        if outputs.features != nil {
+        if withFeatures {
           piece.features.append(try warper.features(frame: source.frame, warp: source.warp))
         }
       }

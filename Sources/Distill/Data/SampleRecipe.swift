@@ -85,10 +85,12 @@ public struct SampleRecipe: Codable, Sendable, Hashable {
       return "samples.\(name) \(motion), expected [degrees, log of scale ≤ 1, shift, shear]"
     }
     guard (3...64).contains(splinePoints), (0...0.2).contains(splineDeviation) else {
-      return "samples.spline_points \(splinePoints) (3…64), spline_deviation \(splineDeviation) (0…0.2)"
+      return
+        "samples.spline_points \(splinePoints) (3…64), spline_deviation \(splineDeviation) (0…0.2)"
     }
     guard (0...0.9).contains(colorJitter), (0...0.9).contains(frameColorJitter) else {
-      return "samples.color_jitter \(colorJitter) or frame_color_jitter \(frameColorJitter), not in 0…0.9"
+      return
+        "samples.color_jitter \(colorJitter) or frame_color_jitter \(frameColorJitter), not in 0…0.9"
     }
     guard (32...8192).contains(pictureSide) else {
       return "samples.picture_side \(pictureSide), not in 32…8192"

@@ -34,7 +34,8 @@ public final class StoredOutputs: Sendable {
     do { file = try CheckpointFile(path: path) } catch { throw TrainingError("\(error)") }
     guard file.metadata["format"] == Self.format else {
       throw TrainingError(
-        path, "expected format '\(Self.format)' in the metadata, found "
+        path,
+        "expected format '\(Self.format)' in the metadata, found "
           + "'\(file.metadata["format"] ?? "none")'; write it with `vos-cli teach`")
     }
     guard file.metadata["format_version"] == "1" else {
@@ -57,7 +58,8 @@ public final class StoredOutputs: Sendable {
       let shape = try Self.shape(of: "features", rank: 5, in: file)
       guard shape[0] == frameCount, shape[1] == objects.count else {
         throw TrainingError(
-          path, "features of shape \(shape), expected \(frameCount) frames, \(objects.count) objects")
+          path,
+          "features of shape \(shape), expected \(frameCount) frames, \(objects.count) objects")
       }
       features = (FrameSize(width: shape[3], height: shape[2]), shape[4])
     } else {
@@ -77,7 +79,8 @@ public final class StoredOutputs: Sendable {
       tensor.dtype == .float32 || tensor.dtype == .float16
     else {
       throw TrainingError(
-        file.path, "\(name) is \(tensor.dtype.rawValue) of shape \(tensor.shape), expected F16 or "
+        file.path,
+        "\(name) is \(tensor.dtype.rawValue) of shape \(tensor.shape), expected F16 or "
           + "F32 with \(rank) dimensions")
     }
     return tensor.shape

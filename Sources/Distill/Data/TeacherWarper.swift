@@ -49,7 +49,8 @@ struct TeacherWarper {
       preconditionFailure("\(outputs.path) has no features")
     }
     let side = warp.size / 4
-    // From the small picture's pixels to the sample's, then on as the picture goes.
+    // From the small picture's pixels to the sample's, then on as the picture goes. Only stills are
+    // bent, and they have no stored outputs.
     let reduced = Warp(
       size: warp.size,
       map: warp.map.after(

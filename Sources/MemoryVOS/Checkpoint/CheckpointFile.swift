@@ -33,7 +33,9 @@ package final class CheckpointFile: Sendable {
       guard let prefix = Self.read(descriptor, at: 0, count: 8) else {
         throw failure("\(size) bytes")
       }
-      let declared = prefix.withUnsafeBytes { UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self)) }
+      let declared = prefix.withUnsafeBytes {
+        UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self))
+      }
       guard declared <= UInt64(min(Checkpoint.maximumHeaderCount, size - 8)),
         let json = Self.read(descriptor, at: 8, count: Int(declared))
       else { throw failure("a header length of \(declared) in a file of \(size) bytes") }
