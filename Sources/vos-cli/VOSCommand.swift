@@ -13,6 +13,7 @@ struct VOSCommand: ParsableCommand {
       TrackCommand.self, ScoreCommand.self, EvaluateCommand.self, RenderSampleCommand.self,
       InspectCommand.self,
       BenchmarkCommand.self,
-      RepackCommand.self,
+      TrainCommand.self, DistillCommand.self,
+      AverageCommand.self, RepackCommand.self,
     ])
 }

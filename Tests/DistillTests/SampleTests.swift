@@ -147,10 +147,11 @@ import Testing
             logOdds[(place * (batch.objects + 1) + $0) * area + pixel]
           }
           let best = values.indices.max { values[$0] < values[$1] } ?? 0
-          let truth =
-            (0..<batch.objects).first {
-              batch.masks[(place * batch.objects + $0) * area + pixel] == 1
-            }.map { $0 + 1 } ?? 0
+          var truth = 0
+          for object in 0..<batch.objects {
+            let mask = batch.masks[(place * batch.objects + object) * area + pixel]
+            if mask == 1 { truth = object + 1 }
+          }
           if best != truth { different += 1 }
         }
       }
@@ -170,8 +171,9 @@ import Testing
 
   @Test func priorsAreDamagedInTheGivenShares() {
     let size = FrameSize(width: 32, height: 32)
-    let mask = (0..<1024).map {
-      ($0 % 32 - 16) * ($0 % 32 - 16) + ($0 / 32 - 16) * ($0 / 32 - 16) < 80 ? Float(1) : 0
+    let mask = (0..<1024).map { pixel -> Float in
+      let (x, y) = (pixel % 32 - 16, pixel / 32 - 16)
+      return x * x + y * y < 80 ? 1 : 0
     }
     let count = mask.count { $0 == 1 }
     var (same, empty, smaller, larger) = (0, 0, 0, 0)

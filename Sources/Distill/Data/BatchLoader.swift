@@ -25,8 +25,10 @@ public final class BatchLoader: @unchecked Sendable {
   /// Starts making the batches of `steps`.
   ///
   /// - Parameters:
+  ///   - steps: the steps whose batches are made, in this order.
   ///   - threads: background threads, at least 1.
   ///   - capacity: batches that are ready or being made at most, at least 1.
+  ///   - make: makes the batch of a step; called from the threads.
   public init(steps: Range<Int>, threads: Int = 1, capacity: Int = 4, make: @escaping Make) {
     precondition(threads >= 1 && capacity >= 1, "\(threads) threads, \(capacity) batches")
     self.make = make

@@ -25,6 +25,9 @@ public final class SampleMaker: Sendable {
   /// A maker of samples of `datasets`.
   ///
   /// - Parameters:
+  ///   - datasets: where samples come from.
+  ///   - recipe: how they are made.
+  ///   - seed: where random choices start.
   ///   - cacheBytes: decoded pictures that are kept in memory.
   ///   - withTeacher: whether stored outputs are read and batches carry teacher outputs; clips
   ///     without stored outputs are then taught by their labels.
@@ -32,6 +35,7 @@ public final class SampleMaker: Sendable {
   ///     no loss needs them. Nothing is pasted over such clips: their features would be wrong.
   ///   - report: called for each picture that cannot be used, once per picture, with the number of
   ///     such pictures so far; from any thread.
+  /// - Throws: `TrainingError` for an impossible recipe and for clips without the features asked for.
   public init(
     _ datasets: [Dataset], recipe: SampleRecipe, seed: UInt64, cacheBytes: Int,
     withTeacher: Bool = false, featureChannels: Int = 0, report: @escaping Report
@@ -84,8 +88,11 @@ public final class SampleMaker: Sendable {
   /// The batch of a step.
   ///
   /// - Parameters:
+  ///   - step: the number of the batch.
   ///   - progress: share of the training that is done at this step, 0…1.
   ///   - part: which of `parts` equal machines this is; each makes other samples.
+  ///   - parts: number of machines.
+  /// - Returns: the batch, with one object per clip or `recipe.objects`.
   /// - Throws: `TrainingError` when no sample can be made in 100 attempts.
   public func batch(
     _ step: Int, progress: Double, part: Int = 0, parts: Int = 1

@@ -42,8 +42,7 @@ struct ObjectChoice {
 
   /// Chooses among the objects of a picture; `nil` when there are none of at least 16 pixels.
   ///
-  /// - Parameters:
-  ///   - separate: the number of objects to keep apart, 1 to make one of them.
+  /// `separate` is the number of objects to keep apart, 1 to make one of them.
   init?(
     areas: [Int], labels: DatasetRecipe.Labels, separate: Int, _ random: inout SampleGenerator
   ) {

@@ -78,6 +78,7 @@ public struct Dataset: Sendable {
   /// - Parameters:
   ///   - recipe: the set; a relative path is relative to `folder`.
   ///   - folder: the recipe's folder, or the working folder.
+  /// - Returns: the clips that were found, at least one.
   /// - Throws: `TrainingError` for files that are missing, do not fit together or hold no object.
   public static func open(
     _ recipe: DatasetRecipe, folder: String = "."

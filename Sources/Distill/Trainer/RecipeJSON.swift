@@ -5,8 +5,9 @@ import Foundation
 
 /// Strict reading of JSON into defaulted Codable structures.
 enum RecipeJSON {
-  /// Reads a value: what `json` leaves out is as in `defaults`. `elements` are the defaults of arrays'
-  /// elements by their key.
+  /// Reads a value: what `json` leaves out is as in `defaults`.
+  ///
+  /// `elements` are the defaults of arrays' elements by their key.
   static func read<Value: Codable>(
     _ json: Data, defaults: Value, elements: [String: any Encodable] = [:], name: String
   ) throws(TrainingError) -> Value {
@@ -43,7 +44,7 @@ enum RecipeJSON {
   static func explain(_ error: any Error) -> String {
     func place(_ context: DecodingError.Context) -> String {
       context.codingPath.map { $0.intValue.map { "[\($0)]" } ?? $0.stringValue }
-        .joined(separator: ".")
+        .joined(separator: ".").replacingOccurrences(of: ".[", with: "[")
     }
     switch error as? DecodingError {
     case .typeMismatch(let type, let context)?:

@@ -1,0 +1,154 @@
+// `vos-cli train` and `vos-cli distill`: a recipe run by Trainer, with a progress bar.
+
+import ArgumentParser
+import Distill
+import Foundation
+import MemoryVOS
+
+/// What both commands take.
+struct TrainingOptions: ParsableArguments {
+  @Argument(help: ArgumentHelp("The recipe, a JSON file.", valueName: "recipe"))
+  var recipe: String?
+
+  @Option(
+    name: .shortAndLong,
+    help: ArgumentHelp(
+      "Folder for results; an unfinished run of the same recipe in it is resumed.",
+      valueName: "folder"))
+  var output: String?
+
+  @Option(
+    name: .customLong("init"),
+    help: ArgumentHelp(
+      "Checkpoint to start from, in place of the recipe's 'initial' and 'pretrained'.",
+      valueName: "file"))
+  var initial: String?
+
+  @Flag(help: "Print a recipe with every key and its default, and stop.")
+  var printRecipe = false
+
+  @Option(
+    help: ArgumentHelp(
+      "Write a picture of samples and damaged priors, and stop.", valueName: "file.png"))
+  var preview: String?
+
+  @Flag(help: "Check recipe, data and disk, print the estimate, and stop.")
+  var dryRun = false
+
+  func validate() throws {
+    if printRecipe { return }
+    guard recipe != nil else {
+      throw ValidationError("name a recipe; --print-recipe prints one to start from")
+    }
+    guard output != nil || preview != nil else {
+      throw ValidationError("name a folder for results with --output")
+    }
+  }
+
+  /// The recipe with `--init` applied, and the folder to which its paths are relative.
+  func read() throws -> (recipe: Recipe, folder: String) {
+    let path = recipe ?? ""
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw CommandFailure("\(path): the recipe cannot be read; check the path")
+    }
+    var recipe = try Recipe(json: String(decoding: data, as: UTF8.self), name: path)
+    if let initial {
+      recipe.initial = URL(filePath: initial).standardizedFileURL.path
+      recipe.pretrained = ""
+    }
+    return (recipe, URL(filePath: path).standardizedFileURL.deletingLastPathComponent().path)
+  }
+
+  /// Runs the recipe.
+  ///
+  /// `check` refuses recipes that are not for this command.
+  func run(check: (Recipe) throws -> Void = { _ in }) throws {
+    if printRecipe {
+      var recipe = Recipe()
+      var set = DatasetRecipe(.davis, path: "DAVIS")
+      set.list = "ImageSets/2017/train.txt"
+      recipe.data = [set]
+      print(recipe.json, terminator: "")
+      return
+    }
+    let (recipe, folder) = try read()
+    try check(recipe)
+    if let preview {
+      try Trainer.preview(recipe, folder: folder).write(to: preview)
+      return
+    }
+    let trainer = try Trainer(recipe, folder: folder, output: output ?? "") { problem, count in
+      say("\rskipped (\(count) so far): \(problem)\n")
+    }
+    if trainer.step > 0 { say("resuming after step \(trainer.step)\n") }
+    let estimate = try trainer.estimate()
+    say(
+      "\(recipe.steps - trainer.step) steps of about \(rounded(estimate.secondsPerStep)) s: "
+        + "\(duration(estimate.seconds)), \(estimate.diskBytes >> 20) MiB in \(trainer.output)\n")
+    if dryRun { return }
+    try trainer.run { progress in
+      let share = Double(progress.step) / Double(progress.steps)
+      let filled = Int(share * 20)
+      let bar =
+        String(repeating: "#", count: filled) + String(repeating: "-", count: 20 - filled)
+      say(
+        "\r[\(bar)] \(progress.step)/\(progress.steps) loss \(rounded(progress.losses.total)) "
+          + "IoU \(rounded(progress.losses.overlap)) \(rounded(progress.framesPerSecond)) frames/s "
+      )
+    }
+    say("\n")
+    print("\(trainer.output)/student.safetensors")
+  }
+
+  private func rounded(_ value: Double) -> String { String(format: "%.3f", value) }
+
+  private func duration(_ seconds: Double) -> String {
+    let minutes = Int(seconds / 60)
+    return minutes < 60 ? "\(minutes) min" : "\(minutes / 60) h \(minutes % 60) min"
+  }
+}
+
+/// Text to standard error, as it is.
+private func say(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+
+struct TrainCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "train",
+    abstract: "Train a network from labelled clips and stills.",
+    discussion: """
+      The recipe names data sets, losses and everything else that decides the result; what it leaves \
+      out is as --print-recipe shows it. Relative paths are relative to the recipe.
+
+      The output folder gets student.safetensors (for track --checkpoint), state.safetensors, \
+      recipe.json, metrics.csv and report.html. Run the same command again to resume after an \
+      interruption: the losses go on bit for bit.
+      """)
+
+  @OptionGroup var options: TrainingOptions
+
+  func run() throws { try options.run() }
+}
+
+struct DistillCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "distill",
+    abstract: "Train a network from a teacher's stored outputs.",
+    discussion: """
+      The same as train, for recipes with data sets that name 'outputs' and with a loss that reads \
+      them: loss.distillation, loss.representation or loss.regression. Clips without outputs are \
+      taught by their labels. Tools/export_teacher.py writes outputs of a PyTorch model.
+      """)
+
+  @OptionGroup var options: TrainingOptions
+
+  func run() throws {
+    try options.run { recipe in
+      let loss = recipe.loss
+      guard loss.distillation > 0 || loss.representation > 0 || loss.regression > 0 else {
+        throw CommandFailure(
+          "no loss of this recipe reads a teacher; set loss.distillation, loss.representation or "
+            + "loss.regression, or use `vos-cli train`")
+      }
+    }
+  }
+}
