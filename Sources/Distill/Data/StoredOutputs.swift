@@ -1,4 +1,4 @@
-// A teacher's outputs in a file per clip. `vos-cli teach` and Tools/export_teacher.py write them,
+// A teacher's outputs in a file per clip. Tools/export_teacher.py writes them,
 // SampleMaker warps them like the pictures.
 //
 // A safetensors file:
@@ -36,7 +36,7 @@ public final class StoredOutputs: Sendable {
       throw TrainingError(
         path,
         "expected format '\(Self.format)' in the metadata, found "
-          + "'\(file.metadata["format"] ?? "none")'; write it with `vos-cli teach`")
+          + "'\(file.metadata["format"] ?? "none")'; Tools/export_teacher.py writes it")
     }
     guard file.metadata["format_version"] == "1" else {
       throw TrainingError(
