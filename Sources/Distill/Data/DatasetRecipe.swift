@@ -63,7 +63,8 @@ public struct DatasetRecipe: Codable, Sendable, Hashable {
       return "\(path): a coco set needs 'annotations', its instances JSON"
     }
     if kind == .taught, outputs.isEmpty {
-      return "\(path): a taught set needs 'outputs', a folder of teacher outputs (Tools/export_teacher.py)"
+      return
+        "\(path): a taught set needs 'outputs' (Tools/export_teacher.py writes them)"
     }
     return nil
   }
