@@ -82,24 +82,3 @@ static inline void vos_tiff_description(TIFF *file, char *text, size_t capacity)
     snprintf(text, capacity, "%s", found);
   }
 }
-
-// For tests: one page of grey samples, uncompressed, in strips of `rows` rows.
-static inline int vos_tiff_write_page(
-    TIFF *file, uint32_t width, uint32_t height, uint16_t bits, uint16_t format, uint16_t samples,
-    uint32_t rows, const void *data) {
-  TIFFSetField(file, TIFFTAG_IMAGEWIDTH, width);
-  TIFFSetField(file, TIFFTAG_IMAGELENGTH, height);
-  TIFFSetField(file, TIFFTAG_BITSPERSAMPLE, bits);
-  TIFFSetField(file, TIFFTAG_SAMPLEFORMAT, format);
-  TIFFSetField(file, TIFFTAG_SAMPLESPERPIXEL, samples);
-  TIFFSetField(file, TIFFTAG_PLANARCONFIG, PLANARCONFIG_CONTIG);
-  TIFFSetField(
-      file, TIFFTAG_PHOTOMETRIC, samples >= 3 ? PHOTOMETRIC_RGB : PHOTOMETRIC_MINISBLACK);
-  TIFFSetField(file, TIFFTAG_COMPRESSION, COMPRESSION_LZW);
-  TIFFSetField(file, TIFFTAG_ROWSPERSTRIP, rows);
-  const tmsize_t row = (tmsize_t)width * samples * bits / 8;
-  for (uint32_t y = 0; y < height; ++y) {
-    if (TIFFWriteScanline(file, (char *)(uintptr_t)data + row * y, y, 0) < 0) return 0;
-  }
-  return TIFFWriteDirectory(file);
-}

@@ -36,7 +36,7 @@ final class Demuxer {
     let url = input == "-" ? "pipe:0" : isLocal ? "file:" + input : input
     var code = avformat_open_input(&opened, url, nil, &options)
     guard code >= 0, let opened else {
-      throw MediaError(path: input, problem: Demuxer.explain(code, log: log))
+      throw MediaError(path: input, problem: Demuxer.explain(code, log: log, input: input))
     }
     context = opened
     var closing: UnsafeMutablePointer<AVFormatContext>? = opened
@@ -45,7 +45,7 @@ final class Demuxer {
     guard code >= 0, !["tty", "bin", "xbin", "adf", "idf"].contains(format) else {
       avformat_close_input(&closing)
       let problem =
-        code < 0 ? Demuxer.explain(code, log: log) : "expected a video, found a text file"
+        code < 0 ? Demuxer.explain(code, log: log, input: input) : "expected a video, found a text file"
       throw MediaError(path: input, problem: problem)
     }
     let best = av_find_best_stream(opened, AVMEDIA_TYPE_VIDEO, -1, -1, nil, 0)
@@ -174,7 +174,18 @@ final class Demuxer {
     }
   }
 
-  private static func explain(_ code: Int32, log: LibAVLog) -> String {
+  /// Whether a regular file begins with nothing but text.
+  private static func isText(_ path: String) -> Bool {
+    guard let file = fopen(path, "rb") else { return false }
+    defer { fclose(file) }
+    var bytes = [UInt8](repeating: 0, count: 512)
+    let count = fread(&bytes, 1, bytes.count, file)
+    return count > 0
+      && bytes.prefix(count).allSatisfy { (32..<127).contains($0) || (9...13).contains($0) }
+  }
+
+  private static func explain(_ code: Int32, log: LibAVLog, input: String) -> String {
+    if input != "-", isText(input) { return "expected a video, found a text file" }
     let reason = log.reason(code)
     if reason.contains("moov atom not found") {
       return

@@ -74,8 +74,8 @@ final class ImageDecoder {
       }
       return try file.read(page: 0)
     }
-    if codec == AV_CODEC_ID_MJPEG, !ImageDecoder.hasEnd(bytes) {
-      throw MediaError(path: path, problem: "this JPEG is cut off: it has no end mark")
+    guard ImageDecoder.hasEnd(bytes, codec: codec) else {
+      throw MediaError(path: path, problem: "this image is cut off: its end is missing")
     }
     return try decode(bytes, codec: codec, path: path)
   }
@@ -125,10 +125,22 @@ final class ImageDecoder {
     return .frame(frame)
   }
 
-  /// Whether a JPEG's end mark is among its last bytes; padding may follow it.
-  private static func hasEnd(_ bytes: [UInt8]) -> Bool {
+  /// Whether a file's end is there, for formats whose decoders show what they have without a word.
+  private static func hasEnd(_ bytes: [UInt8], codec: AVCodecID) -> Bool {
+    // Padding may follow.
     let tail = bytes.suffix(1 << 16)
-    return zip(tail, tail.dropFirst()).contains { $0 == 0xFF && $1 == 0xD9 }
+    switch codec {
+    case AV_CODEC_ID_MJPEG:
+      return zip(tail, tail.dropFirst()).contains { $0 == 0xFF && $1 == 0xD9 }
+    case AV_CODEC_ID_PNG:
+      let mark = Array("IEND".utf8)
+      return tail.indices.contains { tail[$0] == mark[0] && tail[$0...].starts(with: mark) }
+    case AV_CODEC_ID_WEBP:
+      guard bytes.count >= 12 else { return false }
+      let length = (0..<4).reduce(0) { $0 | Int(bytes[4 + $1]) << (8 * $1) }
+      return bytes.count >= length + 8
+    default: return true
+    }
   }
 
   private static func read(_ path: String) throws(MediaError) -> [UInt8] {
