@@ -45,7 +45,8 @@ final class Demuxer {
     guard code >= 0, !["tty", "bin", "xbin", "adf", "idf"].contains(format) else {
       avformat_close_input(&closing)
       let problem =
-        code < 0 ? Demuxer.explain(code, log: log, input: input) : "expected a video, found a text file"
+        code < 0
+        ? Demuxer.explain(code, log: log, input: input) : "expected a video, found a text file"
       throw MediaError(path: input, problem: problem)
     }
     let best = av_find_best_stream(opened, AVMEDIA_TYPE_VIDEO, -1, -1, nil, 0)
