@@ -1,6 +1,7 @@
 // The sound of a video, packet by packet, for a video made from its frames. OverlayWriter owns it.
 
 import CLibAV
+import Glibc
 
 /// Reads the audio packets of an input and moves them to the new video's clock.
 final class AudioCopier {
@@ -16,10 +17,16 @@ final class AudioCopier {
   /// The best audio stream of a file; `nil` when it has none or cannot be read twice.
   init?(_ input: String) {
     LibAV.prepare
-    guard input != "-" else { return nil }
+    let isLocal = !input.contains("://")
+    var status = stat()
+    // Opening a pipe again would take bytes from its reader, or wait for ever.
+    if isLocal, stat(input, &status) != 0 || status.st_mode & S_IFMT != S_IFREG { return nil }
+    var options: OpaquePointer?
+    defer { av_dict_free(&options) }
+    if isLocal { av_dict_set(&options, "protocol_whitelist", "file,pipe,crypto,data", 0) }
     var opened: UnsafeMutablePointer<AVFormatContext>?
-    let url = input.contains("://") ? input : "file:" + input
-    guard avformat_open_input(&opened, url, nil, nil) >= 0, let opened else { return nil }
+    let url = isLocal ? "file:" + input : input
+    guard avformat_open_input(&opened, url, nil, &options) >= 0, let opened else { return nil }
     context = opened
     var closing: UnsafeMutablePointer<AVFormatContext>? = opened
     let found = avformat_find_stream_info(opened, nil)

@@ -208,6 +208,12 @@ import Testing
     _ = try source.next()
     #expect(throws: MediaError.self) { try source.seek(to: 0) }
     #expect(try allFrames(source).count == 9)
+    // Nothing writes to the pipe now: looking for sound in it would wait for ever.
+    let writer = try OverlayWriter(
+      folder.file("b.mp4"), size: size, timing: source.timing, audioFrom: pipe)
+    try writer.write(clipFrame(0, size), seconds: 0)
+    try writer.finish()
+    #expect(try Media.openFrames(folder.file("b.mp4")).frameCount == 1)
   }
 
   // MARK: - Writing
