@@ -296,7 +296,9 @@ private func sample() -> Checkpoint {
     try sample().write(to: path)
     let before = FileManager.default.contents(atPath: path)
     #expect(throws: CheckpointError.self) { try sample().write(to: path + "/b") }
-    #expect(throws: CheckpointError.self) { try sample().write(to: scratch.path + "/no/such/folder") }
+    #expect(throws: CheckpointError.self) {
+      try sample().write(to: scratch.path + "/no/such/folder")
+    }
     #expect(FileManager.default.contents(atPath: path) == before)
     try FileManager.default.createDirectory(
       atPath: scratch.path("folder/inside"), withIntermediateDirectories: true)
