@@ -74,36 +74,50 @@ VOS_INLINE void VOS_NAME(strip)(const int V, const VOS_NAME(product) *product, s
   }
 }
 
-// One column: a dot product per row, vectorised along the depth. The last convolution has one.
+// One column: dot products of R rows, vectorised along the depth, each with its own sum so that none
+// waits for another. The last convolution has one column.
 #define VOS_DOT_DEPTH 1024
 
-static void VOS_NAME(dot)(const VOS_NAME(product) *product, size_t rows, const float *weights) {
-  float line[VOS_DOT_DEPTH];
-  for (size_t k = 0; k < product->depth; k++) line[k] = weights[k * VOS_PANEL];
-  float lanes[VOS_LANES];
-  v_store(lanes, product->low);
-  const float low = lanes[0];
-  v_store(lanes, product->high);
-  const float high = lanes[0];
-  for (size_t m = 0; m < rows; m++) {
-    vec sum = v_set(0);
-    float rest = product->bias ? product->bias[0] : 0;
-    const float *w = line;
-    for (size_t s = 0; s < product->segment_count; s++) {
-      const size_t depth = product->segments[s].depth;
-      const float *a = product->segments[s].base + (ptrdiff_t)m * product->segments[s].stride;
-      size_t k = 0;
-      for (; k + VOS_LANES <= depth; k += VOS_LANES)
-        sum = v_fma(v_load(a + k), v_load(w + k), sum);
-      for (; k < depth; k++) rest += a[k] * w[k];
-      w += depth;
-    }
-    v_store(lanes, sum);
-    for (int lane = 0; lane < VOS_LANES; lane++) rest += lanes[lane];
-    if (product->addend) rest += product->addend[(ptrdiff_t)m * product->addend_stride];
-    rest = rest > low ? rest : low;
-    product->out[(ptrdiff_t)m * product->out_stride] = rest < high ? rest : high;
+VOS_INLINE void VOS_NAME(dot_rows)(const int R, const VOS_NAME(product) *product, ptrdiff_t row,
+                                   const float *w, float low, float high) {
+  vec sum[4];
+  float rest[4];
+  VOS_UNROLL for (int r = 0; r < R; r++) {
+    sum[r] = v_set(0);
+    rest[r] = product->bias ? product->bias[0] : 0;
   }
+  for (size_t s = 0; s < product->segment_count; s++) {
+    const size_t depth = product->segments[s].depth;
+    const ptrdiff_t stride = product->segments[s].stride;
+    const float *a = product->segments[s].base + row * stride;
+    size_t k = 0;
+    for (; k + VOS_LANES <= depth; k += VOS_LANES) {
+      const vec b = v_load(w + k);
+      VOS_UNROLL for (int r = 0; r < R; r++) sum[r] = v_fma(v_load(a + r * stride + k), b, sum[r]);
+    }
+    for (; k < depth; k++)
+      VOS_UNROLL for (int r = 0; r < R; r++) rest[r] += a[r * stride + (ptrdiff_t)k] * w[k];
+    w += depth;
+  }
+  VOS_UNROLL for (int r = 0; r < R; r++) {
+    float lanes[VOS_LANES], x = rest[r];
+    v_store(lanes, sum[r]);
+    for (int lane = 0; lane < VOS_LANES; lane++) x += lanes[lane];
+    if (product->addend) x += product->addend[(row + r) * product->addend_stride];
+    x = x > low ? x : low;
+    product->out[(row + r) * product->out_stride] = x < high ? x : high;
+  }
+}
+
+static void VOS_NAME(dot)(const VOS_NAME(product) *product, size_t rows, const float *weights) {
+  float line[VOS_DOT_DEPTH], low[VOS_LANES], high[VOS_LANES];
+  for (size_t k = 0; k < product->depth; k++) line[k] = weights[k * VOS_PANEL];
+  v_store(low, product->low);
+  v_store(high, product->high);
+  ptrdiff_t m = 0;
+  for (; m + 4 <= (ptrdiff_t)rows; m += 4)
+    VOS_NAME(dot_rows)(4, product, m, line, low[0], high[0]);
+  for (; m < (ptrdiff_t)rows; m++) VOS_NAME(dot_rows)(1, product, m, line, low[0], high[0]);
 }
 
 static void VOS_GEMM(size_t rows, size_t columns, const vos_segment *segments,

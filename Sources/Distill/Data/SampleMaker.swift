@@ -2,7 +2,7 @@
 
 import CKernels
 import Foundation
-public import MemoryVOS
+import MemoryVOS
 import Synchronization
 
 /// Makes the batches of a training.

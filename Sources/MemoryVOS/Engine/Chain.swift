@@ -40,7 +40,8 @@ struct ChainStage {
 /// Scratch is per worker and allocated here.
 final class Chain {
   private let stages: [ChainStage]
-  private let sources: [FeatureMap]
+  /// May be exchanged for other maps of the same shape and padding between runs.
+  var sources: [FeatureMap]
   private let output: FeatureMap
   private let kernels: vos_kernels
   private let tiles: Int

@@ -103,14 +103,6 @@ package struct FeatureMap: @unchecked Sendable {
     }
   }
 
-  /// Copies another map of the same shape.
-  func copy(_ other: FeatureMap) {
-    precondition(other.shape == shape, "\(other.shape) copied into \(shape)")
-    for y in 0..<shape.height {
-      row(y).update(from: other.row(y), count: shape.width * shape.channels)
-    }
-  }
-
   /// Calls `body(y, row, scalars of a row)` for every row.
   func forEachRow(_ body: (Int, UnsafeMutablePointer<Float>, Int) -> Void) {
     for y in 0..<shape.height { body(y, row(y), shape.width * shape.channels) }

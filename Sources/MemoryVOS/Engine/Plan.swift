@@ -15,6 +15,12 @@ package final class Plan {
     case rows(RowOperation)
   }
 
+  /// The only step that reads an input.
+  enum Reader {
+    case chain(Chain, source: Int)
+    case rows(RowOperation)
+  }
+
   /// Maps to fill before `run`, by the graph's input names.
   package let inputs: [String: FeatureMap]
   /// Maps to read after `run`, by the graph's output names.
@@ -25,7 +31,8 @@ package final class Plan {
   package let arenaCount: Int
 
   private let steps: [Step]
-  private let rowReaders: [String: [RowOperation]]
+  private let readers: [String: Reader]
+  private let writers: [String: RowOperation]
   private let pool: ThreadPool
 
   /// Compiles `graph` for a network input of `size`, both sides multiples of 16.
@@ -43,19 +50,35 @@ package final class Plan {
     inputs = result.inputs
     outputs = result.outputs
     steps = result.steps
-    rowReaders = result.rowReaders
+    readers = result.readers
+    writers = result.writers
     arenaCount = result.arenaCount
     self.pool = pool
   }
 
-  /// Makes the plan read input `name` from `map` from now on; traps unless the shapes are equal and
-  /// only row operations read it (the masks of DESIGN.md section 4 are scaled before anything else).
+  /// Makes the plan read input `name` from `map` from now on, instead of copying it there; traps
+  /// unless the shapes are equal and one step alone reads it.
   package func rebind(_ name: String, to map: FeatureMap) {
-    guard let steps = rowReaders[name], let old = inputs[name] else {
+    guard let reader = readers[name], let old = inputs[name] else {
       preconditionFailure("input \(name) cannot be bound anew")
     }
+    precondition(
+      old.shape == map.shape && old.padding <= map.padding, "\(name): \(map.shape) for \(old.shape)"
+    )
+    switch reader {
+    case .chain(let chain, let source): chain.sources[source] = map
+    case .rows(let rows): rows.input = map
+    }
+  }
+
+  /// Makes the plan write output `name` to `map` from now on; traps unless the shapes are equal and a
+  /// row operation writes it for nobody else.
+  package func rebind(output name: String, to map: FeatureMap) {
+    guard let writer = writers[name], let old = outputs[name] else {
+      preconditionFailure("output \(name) cannot be bound anew")
+    }
     precondition(old.shape == map.shape, "\(name): \(map.shape) for \(old.shape)")
-    for rows in steps { rows.input = map }
+    writer.output = map
   }
 
   /// Computes every output from the inputs.

@@ -125,8 +125,10 @@ struct PlanCompiler {
     var outputs: [String: FeatureMap] = [:]
     var steps: [Plan.Step] = []
     var arenaCount = 0
-    /// Operations that are alone in reading an input, by its name.
-    var rowReaders: [String: [RowOperation]] = [:]
+    /// Where an input is read that one step alone reads, by its name.
+    var readers: [String: Plan.Reader] = [:]
+    /// The operation that writes an output that no step reads, by its name.
+    var writers: [String: RowOperation] = [:]
   }
 
   func build(
@@ -171,26 +173,37 @@ struct PlanCompiler {
 
     for (step, plan) in steps.enumerated() {
       switch plan {
-      case .chain(let chain):
-        let stages = chain.map { stage($0, weights: weights, map: map) }
+      case .chain(let fused):
+        let inputs = graph[fused[0].node].inputs
         let chain = Chain(
-          stages: stages, sources: graph[chain[0].node].inputs.map(map),
+          stages: fused.map { stage($0, weights: weights, map: map) }, sources: inputs.map(map),
           output: map(written[step]), kernels: kernels, threadCount: threadCount)
         result.steps.append(.chain(chain))
+        for (source, value) in inputs.enumerated() {
+          if let name = inputName(value) { result.readers[name] = .chain(chain, source: source) }
+        }
       case .rows(let value):
         let rows = RowOperation(
           graph[value].operation, inputs: graph[value].inputs.map(map), output: map(value),
           kernels: kernels, threadCount: threadCount)
         result.steps.append(.rows(rows))
-        let operand = graph[value].inputs[0]
-        if case .input(let name) = graph[operand].operation, readers[operand.index] == 1 {
-          result.rowReaders[name, default: []].append(rows)
+        if let name = inputName(graph[value].inputs[0]) { result.readers[name] = .rows(rows) }
+        for output in graph.outputs where output.value == value && readers[value.index] == 1 {
+          result.writers[output.name] = rows
         }
       }
     }
     for output in graph.outputs { result.outputs[output.name] = map(output.value) }
     result.arenaCount = arena.count
     return result
+  }
+
+  /// The name of an input that has one reader.
+  private func inputName(_ value: Graph.Value) -> String? {
+    guard case .input(let name) = graph[value].operation, readers[value.index] == 1 else {
+      return nil
+    }
+    return name
   }
 
   private func shape(_ value: Graph.Value) -> FeatureShape {

@@ -17,7 +17,8 @@ final class RowOperation {
   private let kind: Kind
   /// May be exchanged for another map of the same shape between runs.
   var input: FeatureMap
-  private let output: FeatureMap
+  /// Likewise, when no other step reads it.
+  var output: FeatureMap
   private let kernels: vos_kernels
   private let scratch: [AlignedBuffer]
 

@@ -127,13 +127,11 @@ final class TrackerSession {
   }
 
   func decode() {
-    guard let logit = plans.decoder.outputs["logit"], let readout = plans.decoder.inputs["readout"]
-    else { preconditionFailure("a decoder without logit") }
     for object in objects {
       plans.decoder.rebind("previous", to: object.probability)
-      readout.copy(object.readout)
+      plans.decoder.rebind("readout", to: object.readout)
+      plans.decoder.rebind(output: "logit", to: object.logit)
       plans.decoder.run()
-      object.logit.copy(logit)
     }
   }
 
