@@ -26,7 +26,7 @@ final class UnrolledClip {
   private let decoder: GradientPlan
   private let keyTape: GradientTape
   private let images: AlignedBuffer
-  /// Gradients of f4, f8, f16 and key of every frame.
+  /// Gradients of the key and of each feature, of every frame.
   private let featureGradients: [String: MapBatch]
   /// The decoder's features before the last layer, when losses look at them.
   private let tap: Graph.Value?
@@ -117,8 +117,8 @@ final class UnrolledClip {
       valueChannels: channels, samples: batch, objects: wanted, kernels: kernels, pool: pool)
     for step in 0..<steps {
       for object in 0..<wanted {
-        bindFeatures(of: step + 1, to: decoderTapes[step][object])
-        bindFeatures(of: step, to: valueTapes[step][object])
+        bindFeatures(of: step + 1, to: decoderTapes[step][object], of: decoder.graph)
+        bindFeatures(of: step, to: valueTapes[step][object], of: valueEncoder.graph)
         decoderTapes[step][object].bind("readout", readouts[step][object].all)
         decoderTapes[step][object].bindGradient("readout", readoutGradients[object].all)
         valueTapes[step][object].bindGradient(
@@ -130,8 +130,9 @@ final class UnrolledClip {
     }
   }
 
-  private func bindFeatures(of frame: Int, to tape: GradientTape) {
-    for name in ["f4", "f8", "f16"] {
+  /// Binds those of the image's features that `graph` reads.
+  private func bindFeatures(of frame: Int, to tape: GradientTape, of graph: Graph) {
+    for name in graph.inputNames where featureGradients[name] != nil {
       tape.bind(name, features(name, frame: frame))
       tape.bindGradient(name, featureGradients(name, frame: frame))
     }
@@ -277,6 +278,10 @@ final class UnrolledClip {
 }
 
 extension Graph {
+  fileprivate var inputNames: [String] {
+    nodes.compactMap { if case .input(let name) = $0.operation { name } else { nil } }
+  }
+
   /// What the convolution called `name` reads; traps when there is none or it reads several.
   func operand(ofConvolution name: String) -> Value {
     for node in nodes {

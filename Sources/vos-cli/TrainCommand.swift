@@ -80,7 +80,11 @@ struct TrainingOptions: ParsableArguments {
     let trainer = try Trainer(recipe, folder: folder, output: output ?? "") { problem, count in
       say("\rskipped (\(count) so far): \(problem)\n")
     }
-    if trainer.step > 0 { say("resuming after step \(trainer.step)\n") }
+    if trainer.step > 0 {
+      say("resuming after step \(trainer.step)\n")
+    } else {
+      for note in trainer.notes { say(note + "\n") }
+    }
     let estimate = try trainer.estimate()
     say(
       "\(recipe.steps - trainer.step) steps of about \(rounded(estimate.secondsPerStep)) s: "

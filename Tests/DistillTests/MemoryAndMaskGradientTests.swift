@@ -283,9 +283,8 @@ struct TrainingStepTests {
     loss.regression = 0.3
     // Which pixels are hardest changes abruptly; all count here.
     loss.hardestShare = 1
-    let configuration = NetworkConfiguration()
     let step = try TrainingStep(
-      configuration, loss: loss, teacherChannels: teacherChannels, threads: 2)
+      .init(), loss: loss, teacherChannels: teacherChannels, threads: 2)
     var parameters = step.gradients
     parameters.initialize(seed: 4)
     #expect((parameters.entry(TrainingStep.projection) != nil) == (teacherChannels != 32))
@@ -298,6 +297,32 @@ struct TrainingStepTests {
       losses.crossEntropy + 0.5 * losses.dice + 0.5 * losses.distillation
       + 5 * losses.representation + 0.3 * losses.regression
     #expect(abs(losses.total - 2 * parts) < 1e-4 * abs(losses.total))
+    checkSlope(step, parameters, batch)
+  }
+
+  @Test(arguments: NetworkConfiguration.examples)
+  func everyConfiguration(_ configuration: NetworkConfiguration) throws {
+    var loss = LossConfiguration()
+    loss.hardestShare = 1
+    let step = try TrainingStep(configuration, loss: loss, threads: 2)
+    var parameters = step.gradients
+    parameters.initialize(seed: 4)
+    // What begins at zero hides everything before it.
+    var generator = SeededGenerator(seed: 5)
+    for entry in parameters.entries where parameters[entry.name].allSatisfy({ $0 == 0 }) {
+      for index in entry.range {
+        parameters.scalars[index] = Float.random(in: -0.1...0.1, using: &generator)
+      }
+    }
+    checkSlope(step, parameters, batch(objects: 2, frames: 3, teacherChannels: 1))
+    for entry in step.gradients.entries {
+      #expect(step.gradients[entry.name].contains { $0 != 0 }, "\(entry.name)")
+    }
+  }
+
+  private func checkSlope(
+    _ step: TrainingStep, _ parameters: ParameterSet, _ batch: TrainingBatch
+  ) {
     // The prior is a constant to the gradient but follows the parameters: with an empty one the total
     // is a function of the parameters that the gradient knows whole.
     struct Nothing: PriorCorruption {

@@ -20,3 +20,17 @@ extension Network {
     return Network(configuration: configuration, weights: Weights(tensors))
   }
 }
+
+extension NetworkConfiguration {
+  /// One of each kind, small.
+  package static let examples: [NetworkConfiguration] = {
+    var small = NetworkConfiguration()
+    small.keyChannels = 16
+    small.valueChannels = 16
+    small.decoderChannels = [24, 16, 8]
+    small.valueEncoderChannels = [8, 8, 16]
+    var refined = small
+    refined.refinementChannels = 8
+    return [small, refined]
+  }()
+}

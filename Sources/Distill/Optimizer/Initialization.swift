@@ -35,12 +35,30 @@ extension ParameterSet {
     }
   }
 
-  /// `mr.0.b`, `r16.1.b` and the like.
-  private func isResidualEnd(_ layer: String) -> Bool {
-    layer.hasSuffix(".b") && entry(layer.dropLast(1) + "d.weight") != nil
-  }
+  /// `mr.0.b`, `r16.1.b`, `h2.b` and the like: what a layer called b computes is added to something.
+  private func isResidualEnd(_ layer: String) -> Bool { layer.hasSuffix(".b") }
 
-  private func entry(_ name: Substring) -> Entry? { entry(String(name)) }
+  /// Takes the tensors of a checkpoint of this network, or of one that lacks some of its parts.
+  ///
+  /// - Returns: one line for each tensor that the checkpoint lacks and that keeps its value.
+  /// - Throws: `CheckpointError` when a tensor is unknown, mis-shaped or not finite, or when there is
+  ///   none at all.
+  public mutating func load(initial checkpoint: Checkpoint) throws(CheckpointError) -> [String] {
+    let known = entries.filter { checkpoint.tensors[$0.name] != nil }
+    try checkpoint.check(expected: (known.isEmpty ? entries : known).map { ($0.name, $0.shape) })
+    var notes: [String] = []
+    for entry in entries {
+      if let tensor = checkpoint.tensors[entry.name] {
+        self[entry.name] = try tensor.floats()
+      } else {
+        let isZero = self[entry.name].allSatisfy { $0 == 0 }
+        notes.append(
+          "\(checkpoint.path) has no \(entry.name) \(entry.shape): it starts at "
+            + (isZero ? "zero" : "random values"))
+      }
+    }
+    return notes
+  }
 
   /// Takes the tensors of a checkpoint that this network has under `prefix` + their names, such as an
   /// image encoder's.

@@ -41,6 +41,8 @@ public final class Trainer {
   public let recipe: Recipe
   /// The folder of the results.
   public let output: String
+  /// What the initial checkpoint lacks, one line for each tensor.
+  public let notes: [String]
   /// Steps that are done.
   public var step: Int { state.step }
   /// Pictures that could not be read so far.
@@ -93,30 +95,28 @@ public final class Trainer {
         recipe.network, loss: recipe.loss, teacherChannels: channels,
         threads: recipe.threads == 0 ? nil : recipe.threads)
     } catch { throw TrainingError("\(error)") }
-    state = TrainingState(
-      try Self.initialParameters(recipe, folder: folder, like: trainingStep.gradients),
-      recipe: recipe)
+    let first = try Self.initialParameters(recipe, folder: folder, like: trainingStep.gradients)
+    notes = first.notes
+    state = TrainingState(first.parameters, recipe: recipe)
     try prepareOutput()
   }
 
   private static func initialParameters(
     _ recipe: Recipe, folder: String, like set: ParameterSet
-  ) throws(TrainingError) -> ParameterSet {
+  ) throws(TrainingError) -> (parameters: ParameterSet, notes: [String]) {
     var parameters = set
+    var notes: [String] = []
     parameters.initialize(seed: recipe.seed)
     func path(_ name: String) -> String { name.hasPrefix("/") ? name : folder + "/" + name }
     do throws(CheckpointError) {
       if !recipe.initial.isEmpty {
-        let checkpoint = try Checkpoint(path: path(recipe.initial))
-        var network = ParameterSet(recipe.network)
-        try network.load(checkpoint)
-        for entry in network.entries { parameters[entry.name] = network[entry.name] }
+        notes = try parameters.load(initial: try Checkpoint(path: path(recipe.initial)))
       } else if !recipe.pretrained.isEmpty {
         try parameters.load(
           pretrained: try Checkpoint(path: path(recipe.pretrained)), prefix: "k.")
       }
     } catch { throw TrainingError("\(error)") }
-    return parameters
+    return (parameters, notes)
   }
 
   private func prepareOutput() throws(TrainingError) {

@@ -42,7 +42,7 @@ public final class Network: Sendable {
 
 /// A network's three graphs compiled for one input size, bound to each other.
 package final class NetworkPlans {
-  /// image → f4, f8, f16, key.
+  /// image → key and the features that the other two read.
   package let keyEncoder: Plan
   /// mask, others (rebound per object) → value.
   package let valueEncoder: Plan

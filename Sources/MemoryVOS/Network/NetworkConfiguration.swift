@@ -12,6 +12,8 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
   public var decoderChannels = [128, 64, 32]
   /// Channels of the value encoder: mask stem, stride 4, stride 8.
   public var valueEncoderChannels = [16, 48, 96]
+  /// Channels of the refinement head at half resolution; 0: the network has none.
+  public var refinementChannels = 0
   /// Entries per query that the memory read keeps; 0 keeps all.
   public var topK = 30
 
@@ -29,6 +31,7 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
     valueChannels = try read(.valueChannels, defaults.valueChannels)
     decoderChannels = try read(.decoderChannels, defaults.decoderChannels)
     valueEncoderChannels = try read(.valueEncoderChannels, defaults.valueEncoderChannels)
+    refinementChannels = try read(.refinementChannels, defaults.refinementChannels)
     topK = try read(.topK, defaults.topK)
   }
 
@@ -46,6 +49,9 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
     guard valueChannels % 16 == 0 else {
       return "value_channels \(valueChannels), not a multiple of 16"
     }
+    guard (0...4096).contains(refinementChannels) else {
+      return "refinement_channels \(refinementChannels), not in 0…4096"
+    }
     guard (0...65536).contains(topK) else { return "top_k \(topK), not in 0…65536" }
     return nil
   }
@@ -55,6 +61,7 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
     case valueChannels = "value_channels"
     case decoderChannels = "decoder_channels"
     case valueEncoderChannels = "value_encoder_channels"
+    case refinementChannels = "refinement_channels"
     case topK = "top_k"
   }
 }

@@ -3,11 +3,11 @@
 
 /// What runs once per frame, once per object and memory write, and once per object and frame.
 package struct NetworkGraphs: Sendable {
-  /// image → f4, f8, f16, key.
+  /// image → f4, f8, f16, key; f2 with a refinement head.
   package let keyEncoder: Graph
   /// mask, others, f4, f8, f16 → value.
   package let valueEncoder: Graph
-  /// readout, previous, f4, f8, f16 → logit.
+  /// readout, previous, f4, f8, f16 → logit; reads f2 with a refinement head.
   package let decoder: Graph
 
   /// Every parameter, in the order of the graphs, the log of the affinity's temperature `t` last.
@@ -38,6 +38,9 @@ package struct NetworkGraphs: Sendable {
     let image = graph.input("image", channels: 3, stride: 1)
     let (f4, f8, f16) = MobileNetV2(name: "k").append(to: &graph, image: image)
     let key = graph.convolution("key", [f16], channels: configuration.keyChannels, kernel: 3)
+    if let head = refinementHead(configuration) {
+      graph.output("f2", head.appendSkip(to: &graph, image: image))
+    }
     graph.output("f4", f4)
     graph.output("f8", f8)
     graph.output("f16", f16)
@@ -46,6 +49,11 @@ package struct NetworkGraphs: Sendable {
     let channels = FeatureChannels(
       f4: built[f4].channels, f8: built[f8].channels, f16: built[f16].channels)
     return (built, channels)
+  }
+
+  private static func refinementHead(_ configuration: NetworkConfiguration) -> RefinementHead? {
+    let channels = configuration.refinementChannels
+    return channels == 0 ? nil : RefinementHead(name: "h2", channels: channels)
   }
 
   private static func valueEncoder(
@@ -80,7 +88,10 @@ package struct NetworkGraphs: Sendable {
     let f4 = graph.input("f4", channels: features.f4, stride: 4)
     let f8 = graph.input("f8", channels: features.f8, stride: 8)
     let f16 = graph.input("f16", channels: features.f16, stride: 16)
-    let p4 = graph.averagePool(graph.affine(previous, scale: 2, shift: -1), factor: 4)
+    let p1 = graph.affine(previous, scale: 2, shift: -1)
+    let head = refinementHead(configuration)
+    let p2 = head.map { _ in graph.averagePool(p1, factor: 2) }
+    let p4 = p2.map { graph.averagePool($0, factor: 2) } ?? graph.averagePool(p1, factor: 4)
     let p8 = graph.averagePool(p4, factor: 2)
     let p16 = graph.averagePool(p8, factor: 2)
 
@@ -97,7 +108,14 @@ package struct NetworkGraphs: Sendable {
       }
     }
     let logit = graph.convolution("p", [x], channels: 1, kernel: 3)
-    graph.output("logit", graph.upsample(logit, factor: 4))
+    var full = graph.upsample(logit, factor: 4)
+    if let head, let p2 {
+      let f2 = graph.input("f2", channels: head.channels, stride: 2)
+      let correction = head.append(
+        to: &graph, features: x, logit: logit, skip: f2, previous: p2)
+      full = graph.add(full, graph.upsample(correction, factor: 2))
+    }
+    graph.output("logit", full)
     return graph.graph
   }
 }

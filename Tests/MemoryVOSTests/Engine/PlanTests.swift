@@ -12,7 +12,19 @@ import Testing
 
   @Test(arguments: EngineVariant.all, sizes)
   func everyGraphAgreesWithThePlainOne(_ variant: EngineVariant, _ size: FrameSize) {
-    let network = Network.random(seed: 7)
+    check(.init(), variant, size)
+  }
+
+  @Test(arguments: NetworkConfiguration.examples, EngineVariant.all)
+  func everyConfigurationAgrees(_ configuration: NetworkConfiguration, _ variant: EngineVariant) {
+    check(configuration, variant, FrameSize(width: 16, height: 16))
+    check(configuration, variant, FrameSize(width: 80, height: 48))
+  }
+
+  private func check(
+    _ configuration: NetworkConfiguration, _ variant: EngineVariant, _ size: FrameSize
+  ) {
+    let network = Network.random(seed: 7, configuration: configuration)
     let kernels = Kernels(variant.instructionSet)
     let pool = ThreadPool(threadCount: variant.threads)
     var options = PlanOptions()

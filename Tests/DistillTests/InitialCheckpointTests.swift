@@ -1,0 +1,98 @@
+// Networks with new parts from checkpoints without them: same function, and what is said about it.
+
+import Foundation
+import MemoryVOS
+import TestSupport
+import Testing
+
+@testable import Distill
+
+@Suite("Initial checkpoints") struct InitialCheckpointTests {
+  /// Additions to the shipped network, and the prefix of their tensors.
+  static let additions: [(prefix: String, configuration: NetworkConfiguration)] = {
+    var refined = NetworkConfiguration()
+    refined.refinementChannels = 16
+    return [("h2.", refined)]
+  }()
+
+  @Test(arguments: additions)
+  func anAdditionChangesNothingAtFirst(
+    prefix: String, configuration: NetworkConfiguration
+  ) throws {
+    let shipped = try ShippedCheckpoint.network.get()
+    var parameters = ParameterSet(configuration)
+    parameters.initialize(seed: 3)
+    let notes = try parameters.load(initial: try Checkpoint(path: ShippedCheckpoint.path))
+    let added = parameters.entries.filter { $0.name.hasPrefix(prefix) }
+    #expect(added.count >= 4 && notes.count == added.count)
+    for (note, entry) in zip(notes, added) {
+      #expect(note.contains("vos-mobile.safetensors has no \(entry.name) \(entry.shape)"))
+      #expect(note.hasSuffix("zero") == entry.name.hasPrefix("\(prefix)b."))
+    }
+    var tensors = parameters.tensors
+    let extended = try Network(Checkpoint(metadata: metadata(configuration), tensors: tensors))
+    #expect(try difference(extended, shipped) < 1e-4)
+
+    // The comparison sees the addition as soon as its last layer is not zero.
+    for name in tensors.keys where name.hasPrefix("\(prefix)b.") {
+      let shape = tensors[name]?.shape ?? []
+      tensors[name] = CheckpointTensor(
+        shape: shape, floats: [Float](repeating: 0.3, count: shape.reduce(1, *)))
+    }
+    let changed = try Network(Checkpoint(metadata: metadata(configuration), tensors: tensors))
+    #expect(try difference(changed, shipped) > 1e-3)
+  }
+
+  private func metadata(_ configuration: NetworkConfiguration) throws -> [String: String] {
+    [
+      "architecture": Network.architecture,
+      "configuration": String(
+        decoding: try JSONEncoder().encode(configuration), as: UTF8.self),
+    ]
+  }
+
+  /// The largest difference of an object's probabilities over three frames.
+  private func difference(_ a: Network, _ b: Network) throws -> Float {
+    let scene = SampleScene(
+      named: .standard, size: FrameSize(width: 160, height: 96), frameCount: 3)
+    var configuration = Tracker.Configuration()
+    configuration.inputSize = .exact(scene.size)
+    var first = try Tracker(network: a, frameSize: scene.size, configuration: configuration)
+    var second = try Tracker(network: b, frameSize: scene.size, configuration: configuration)
+    let objects = scene.frame(at: 0).labels.objects
+    #expect(!objects.isEmpty)
+    var worst: Float = 0
+    for index in 0..<3 {
+      let (frame, labels) = scene.frame(at: index)
+      _ = try first.step(frame, mask: index == 0 ? labels : nil)
+      _ = try second.step(frame, mask: index == 0 ? labels : nil)
+      for object in objects {
+        let expected = try second.probabilities(of: object)
+        worst = max(worst, Difference(try first.probabilities(of: object), expected).maximum)
+      }
+    }
+    return worst
+  }
+
+  @Test func whatDoesNotFitIsAnError() throws {
+    let shipped = try Checkpoint(path: ShippedCheckpoint.path)
+    func problem(_ configuration: NetworkConfiguration, _ checkpoint: Checkpoint) -> String {
+      var parameters = ParameterSet(configuration)
+      do {
+        _ = try parameters.load(initial: checkpoint)
+        return "no error"
+      } catch { return error.description }
+    }
+    var wider = NetworkConfiguration()
+    wider.decoderChannels = [128, 64, 48]
+    #expect(problem(wider, shipped).contains("shape"))
+    var extended = shipped
+    extended.tensors["h2.b.bias"] = CheckpointTensor(shape: [1], floats: [0])
+    #expect(problem(.init(), extended).contains("tensor 'h2.b.bias': expected no tensor"))
+    #expect(problem(.init(), Checkpoint()).contains("no such tensor"))
+    extended.tensors["h2.b.bias"] = CheckpointTensor(shape: [1], floats: [.nan])
+    var refined = NetworkConfiguration()
+    refined.refinementChannels = 16
+    #expect(problem(refined, extended).contains("h2.b.bias"))
+  }
+}
