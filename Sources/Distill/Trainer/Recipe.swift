@@ -14,8 +14,9 @@ public struct Recipe: Codable, Sendable, Hashable {
   public var network = NetworkConfiguration()
   /// Weights of an image encoder to start from, relative to the recipe's folder; empty for none.
   public var pretrained = ""
-  /// A whole checkpoint to start from, relative to the recipe's folder; empty for none. Parts of the
-  /// network that it lacks begin as without it.
+  /// A whole checkpoint to start from, relative to the recipe's folder; empty for none.
+  ///
+  /// Parts of the network that it lacks begin as they would without it.
   public var initial = ""
   /// Data sets.
   public var data: [DatasetRecipe] = []
