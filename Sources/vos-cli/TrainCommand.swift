@@ -90,7 +90,14 @@ struct TrainingOptions: ParsableArguments {
       "\(recipe.steps - trainer.step) steps of about \(rounded(estimate.secondsPerStep)) s: "
         + "\(duration(estimate.seconds)), \(estimate.diskBytes >> 20) MiB in \(trainer.output)\n")
     if dryRun { return }
+    var skipped = trainer.skippedSteps
     try trainer.run { progress in
+      if progress.skippedSteps > skipped {
+        say(
+          "\rstep \(progress.step): the gradient was not finite, the step was left out "
+            + "(\(progress.skippedSteps) so far)\n")
+      }
+      skipped = progress.skippedSteps
       let share = Double(progress.step) / Double(progress.steps)
       let filled = Int(share * 20)
       let bar =
@@ -99,9 +106,17 @@ struct TrainingOptions: ParsableArguments {
         "\r[\(bar)] \(progress.step)/\(progress.steps) loss \(rounded(progress.losses.total)) "
           + "IoU \(rounded(progress.losses.overlap)) \(rounded(progress.framesPerSecond)) frames/s "
       )
+      if let score = progress.validation, let best = trainer.bestValidation {
+        say(
+          "\nvalidation after step \(score.step): J&F \(rounded(score.mean)) "
+            + "(J \(rounded(score.region)), F \(rounded(score.boundary))), "
+            + (best.step == score.step
+              ? "the best so far\n" : "best \(rounded(best.mean)) after step \(best.step)\n"))
+      }
     }
     say("\n")
     print("\(trainer.output)/student.safetensors")
+    if trainer.bestValidation != nil { print("\(trainer.output)/best.safetensors") }
   }
 
   private func rounded(_ value: Double) -> String { String(format: "%.3f", value) }
@@ -124,7 +139,9 @@ struct TrainCommand: ParsableCommand {
       out is as --print-recipe shows it. Relative paths are relative to the recipe.
 
       The output folder gets student.safetensors (for track --checkpoint), state.safetensors, \
-      recipe.json, metrics.csv and report.html. Run the same command again to resume after an \
+      recipe.json, metrics.csv and report.html. A recipe with 'validation' or a data set with \
+      'hold_out' tracks and scores these clips during training: validation.csv gets the scores, \
+      best.safetensors the weights of the best. Run the same command again to resume after an \
       interruption: the losses go on bit for bit.
       """)
 

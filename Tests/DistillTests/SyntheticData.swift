@@ -36,18 +36,21 @@ enum SyntheticData {
     try PNGImage(size: frame.size, kind: .rgb, samples: .bytes(frame.pixels)).write(to: path)
   }
 
-  /// DAVIS layout with clips `a` and `b`, eight frames each, and `train.txt`.
-  static func davis(_ folder: TemporaryFolder, objects: Int = 1) throws -> DatasetRecipe {
+  /// DAVIS layout with clips `a` and `b`, eight frames each, `train.txt`, and `held.txt` with `b`.
+  static func davis(
+    _ folder: TemporaryFolder, objects: Int = 1, name: String = "davis"
+  ) throws -> DatasetRecipe {
     for clip in ["a", "b"] {
       for index in 0..<8 {
         let (frame, labels) = picture(index, objects: objects)
-        try write(frame, to: folder.path("davis/JPEGImages/tiny/\(clip)/0000\(index).png"))
+        try write(frame, to: folder.path("\(name)/JPEGImages/tiny/\(clip)/0000\(index).png"))
         try MaskFile.write(
-          labels, to: folder.path("davis/Annotations/tiny/\(clip)/0000\(index).png"))
+          labels, to: folder.path("\(name)/Annotations/tiny/\(clip)/0000\(index).png"))
       }
     }
-    try Data("a\nb\n".utf8).write(to: URL(filePath: folder.path("davis/ImageSets/train.txt")))
-    var recipe = DatasetRecipe(.davis, path: folder.path + "/davis")
+    try Data("a\nb\n".utf8).write(to: URL(filePath: folder.path("\(name)/ImageSets/train.txt")))
+    try Data("b\n".utf8).write(to: URL(filePath: folder.path("\(name)/ImageSets/held.txt")))
+    var recipe = DatasetRecipe(.davis, path: folder.path + "/\(name)")
     recipe.list = "ImageSets/train.txt"
     recipe.resolution = "tiny"
     return recipe
@@ -62,6 +65,16 @@ enum SyntheticData {
       try MaskFile.write(labels, to: folder.path("stills/\(mask).png"))
     }
     return DatasetRecipe(.stills, path: folder.path + "/stills")
+  }
+
+  /// A network small enough for tests in debug builds.
+  static var network: NetworkConfiguration {
+    var network = NetworkConfiguration()
+    network.valueChannels = 16
+    network.keyChannels = 16
+    network.decoderChannels = [16, 16, 16]
+    network.valueEncoderChannels = [8, 8, 16]
+    return network
   }
 
   /// Samples small enough for tests in debug builds.

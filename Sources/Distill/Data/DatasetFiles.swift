@@ -16,34 +16,47 @@ struct DatasetFiles {
   // MARK: - Layouts
 
   func davisClips(_ recipe: DatasetRecipe) throws(TrainingError) -> [TrainingClip] {
-    let names = try list(recipe.list)
-    var clips: [TrainingClip] = []
-    for name in names {
-      let frames = "\(root)/JPEGImages/\(recipe.resolution)/\(name)"
-      let masks = "\(root)/Annotations/\(recipe.resolution)/\(name)"
-      try requireFolder(frames)
-      try requireFolder(masks)
-      clips.append(
-        try clip(
-          name, frames: frames, masks: masks, everyFrame: true, recipe: recipe))
-    }
-    return clips
+    try labelledClips(recipe, everyFrame: true)
   }
 
   func youTubeClips(_ recipe: DatasetRecipe) throws(TrainingError) -> [TrainingClip] {
-    let (frames, masks) = ("\(root)/JPEGImages", "\(root)/Annotations")
-    try requireFolder(frames)
+    try labelledClips(recipe, everyFrame: false)
+  }
+
+  /// Folders of all clips' frames and of their masks, for DAVIS and YouTube-VOS.
+  func labelledFolders(_ recipe: DatasetRecipe) -> (frames: String, masks: String) {
+    let resolution = recipe.kind == .davis ? "/\(recipe.resolution)" : ""
+    return ("\(root)/JPEGImages\(resolution)", "\(root)/Annotations\(resolution)")
+  }
+
+  /// Names of the clips of a DAVIS or YouTube-VOS set, those that are held out included.
+  func clipNames(_ recipe: DatasetRecipe) throws(TrainingError) -> [String] {
+    guard recipe.list.isEmpty else { return try list(recipe.list) }
+    let masks = labelledFolders(recipe).masks
     try requireFolder(masks)
-    let names =
-      recipe.list.isEmpty ? try entries(masks).filter(isFolder(in: masks)) : try list(recipe.list)
+    return try entries(masks).filter(isFolder(in: masks))
+  }
+
+  private func labelledClips(
+    _ recipe: DatasetRecipe, everyFrame: Bool
+  ) throws(TrainingError) -> [TrainingClip] {
+    let names = try clipNames(recipe)
+    for name in recipe.holdOut where !names.contains(name) {
+      let hint = RecipeJSON.nearest(name, names).map { "; did you mean '\($0)'?" } ?? ""
+      throw TrainingError(root, "hold_out: no clip '\(name)' in this set\(hint)")
+    }
+    guard names.count > recipe.holdOut.count else {
+      throw TrainingError(
+        root, "hold_out names all \(names.count) clips; nothing is left to train on")
+    }
+    let folders = labelledFolders(recipe)
     var clips: [TrainingClip] = []
-    for name in names {
-      try requireFolder("\(frames)/\(name)")
-      try requireFolder("\(masks)/\(name)")
+    for name in names where !recipe.holdOut.contains(name) {
+      let (frames, masks) = ("\(folders.frames)/\(name)", "\(folders.masks)/\(name)")
+      try requireFolder(frames)
+      try requireFolder(masks)
       clips.append(
-        try clip(
-          name, frames: "\(frames)/\(name)", masks: "\(masks)/\(name)", everyFrame: false,
-          recipe: recipe))
+        try clip(name, frames: frames, masks: masks, everyFrame: everyFrame, recipe: recipe))
     }
     return clips
   }

@@ -32,6 +32,8 @@ public struct DatasetRecipe: Codable, Sendable, Hashable {
   public var list = ""
   /// DAVIS: the folder between `JPEGImages` and the clips.
   public var resolution = "480p"
+  /// DAVIS and YouTube-VOS: clips that are not trained on but tracked and scored by validation.
+  public var holdOut: [String] = []
   /// COCO: the JSON file, relative to `path`.
   public var annotations = ""
   /// What mask values are.
@@ -66,11 +68,21 @@ public struct DatasetRecipe: Codable, Sendable, Hashable {
       return
         "\(path): a taught set needs 'outputs' (Tools/export_teacher.py writes them)"
     }
+    guard holdOut.isEmpty || kind == .davis || kind == .youTubeVOS else {
+      return "\(path): 'hold_out' names clips with labels; a \(kind.rawValue) set has none"
+    }
+    if let name = holdOut.first(where: { $0.isEmpty || $0.contains("/") || $0 == ".." }) {
+      return "\(path): hold_out '\(name)' is not the name of a clip"
+    }
+    guard Set(holdOut).count == holdOut.count else {
+      return "\(path): 'hold_out' names a clip twice"
+    }
     return nil
   }
 
   enum CodingKeys: String, CodingKey {
     case kind, path, list, resolution, annotations, labels, outputs, share
+    case holdOut = "hold_out"
     case skipsEmpty = "skips_empty"
   }
 }

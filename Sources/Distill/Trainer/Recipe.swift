@@ -24,6 +24,8 @@ public struct Recipe: Codable, Sendable, Hashable {
   public var samples = SampleRecipe()
   /// Losses.
   public var loss = LossConfiguration()
+  /// Held-out clips that are tracked and scored during training.
+  public var validation = ValidationRecipe()
   /// AdamW.
   public var optimizer = AdamW.Configuration()
   /// Learning rate.
@@ -55,7 +57,8 @@ public struct Recipe: Codable, Sendable, Hashable {
     self = try RecipeJSON.read(
       Data(json.utf8), defaults: Self(),
       elements: [
-        "data": DatasetRecipe(), "optimizer.groups": AdamW.Configuration.Group(prefix: "", rate: 1),
+        "data": DatasetRecipe(), "validation.data": DatasetRecipe(),
+        "optimizer.groups": AdamW.Configuration.Group(prefix: "", rate: 1),
       ], name: name)
     if let problem { throw TrainingError(name, problem) }
   }
@@ -71,6 +74,7 @@ public struct Recipe: Codable, Sendable, Hashable {
     guard data.contains(where: { $0.share > 0 }) else { return "data: every share is 0" }
     if let problem = samples.problem { return problem }
     if let problem = loss.problem { return "loss: \(problem)" }
+    if let problem = validation.problem { return "validation: \(problem)" }
     if let problem = optimizer.problem { return "optimizer: \(problem)" }
     if let problem = schedule.problem { return "schedule: \(problem)" }
     guard gradientNorm > 0, gradientNorm.isFinite else { return "gradient_norm \(gradientNorm)" }
@@ -89,8 +93,8 @@ public struct Recipe: Codable, Sendable, Hashable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case seed, steps, network, pretrained, initial, data, samples, loss, optimizer, schedule,
-      threads
+    case seed, steps, network, pretrained, initial, data, samples, loss, validation, optimizer,
+      schedule, threads
     case gradientNorm = "gradient_norm"
     case averageDecay = "average_decay"
     case checkpointEvery = "checkpoint_every"

@@ -4,7 +4,8 @@
 //     try trainer.run { progress in print(progress.step, progress.losses.total) }
 //
 // In the output folder: recipe.json, state.safetensors (to resume), student.safetensors (averaged
-// weights, for Network), metrics.csv and report.html.
+// weights, for Network), metrics.csv and report.html; with validation also validation.csv,
+// best.safetensors and the newest masks in validation/.
 
 import Foundation
 public import MemoryVOS
@@ -23,6 +24,10 @@ public struct TrainingProgress: Sendable {
   public let framesPerSecond: Double
   /// Seconds that the steps of this process have waited for samples.
   public let waitedSeconds: Double
+  /// Steps of the run so far whose gradient was not finite: they changed nothing.
+  public let skippedSteps: Int
+  /// The score after this step, when a validation was due.
+  public let validation: ValidationScore?
 }
 
 /// What a training will need.
@@ -45,9 +50,13 @@ public final class Trainer {
   public let notes: [String]
   /// Steps that are done.
   public var step: Int { state.step }
+  /// Steps that changed nothing because their gradient was not finite.
+  public var skippedSteps: Int { state.skippedSteps }
   /// Pictures that could not be read so far.
   public var skippedPictures: Int { maker.skippedCount }
 
+  let validation: Validation?
+  var validations = ValidationLog()
   private var state: TrainingState
   private var metrics = TrainingMetrics()
   private let maker: SampleMaker
@@ -74,6 +83,7 @@ public final class Trainer {
     for set in recipe.data where set.share > 0 {
       datasets.append(try Dataset.open(set, folder: folder))
     }
+    validation = try Validation(recipe, training: datasets, folder: folder)
     let usesFeatures =
       recipe.loss.regression > 0 || (recipe.loss.representation > 0 && recipe.loss.omega > 0)
     let outputs = datasets.lazy.flatMap(\.clips).compactMap(\.outputs).first
@@ -129,6 +139,7 @@ public final class Trainer {
     if FileManager.default.fileExists(atPath: file("state.safetensors")) {
       try state.read(file("state.safetensors"), recipe: recipe)
       try metrics.read(file("metrics.csv"), before: state.step)
+      try resumeValidation()
     }
     try write(recipe.json, to: "recipe.json")
   }
@@ -145,7 +156,9 @@ public final class Trainer {
       _ = trainingStep.run(batch, parameters: state.parameters)
       seconds = (ContinuousClock.now - start) / .seconds(1)
     }
-    let bytes = 2 * state.byteCount + recipe.steps * 200 + 4 * state.parameters.scalars.count
+    let students = validation == nil ? 1 : 3
+    let bytes =
+      2 * state.byteCount + recipe.steps * 200 + students * 4 * state.parameters.scalars.count
     var status = statvfs()
     if statvfs(output, &status) == 0 {
       let free = Int(clamping: UInt64(status.f_bavail) * UInt64(status.f_frsize))
@@ -157,7 +170,8 @@ public final class Trainer {
       }
     }
     return TrainingEstimate(
-      secondsPerStep: seconds, seconds: seconds * Double(recipe.steps - state.step),
+      secondsPerStep: seconds,
+      seconds: seconds * Double(recipe.steps - state.step) + (try estimatedValidationSeconds()),
       diskBytes: bytes)
   }
 
@@ -181,11 +195,13 @@ public final class Trainer {
     while let batch = try loader.next() {
       let (losses, norm) = try take(batch)
       frames += batch.batch * batch.frames
+      let score = try validateIfDue()
       show(
         TrainingProgress(
           step: state.step, steps: recipe.steps, losses: losses, gradientNorm: norm,
           framesPerSecond: Double(frames) / ((ContinuousClock.now - start) / .seconds(1)),
-          waitedSeconds: loader.waitedSeconds))
+          waitedSeconds: loader.waitedSeconds, skippedSteps: state.skippedSteps,
+          validation: score))
       if state.step % recipe.checkpointEvery == 0 || state.step == last { try save() }
     }
   }
@@ -251,8 +267,9 @@ public final class Trainer {
     }
     try state.write(to: file("state.safetensors"), recipe: recipe)
     let pictures = [(title: "Predictions on new samples", png: try predictions())]
-    try write(
-      metrics.page(title: output, recipe: recipe, pictures: pictures), to: "report.html")
+    let page = metrics.page(
+      title: output, recipe: recipe, validations: validations, pictures: pictures)
+    try write(page, to: "report.html")
   }
 
   /// Samples that are never trained on, tracked by the averaged weights.
@@ -295,11 +312,11 @@ public final class Trainer {
     } catch { throw TrainingError("\(error)") }
   }
 
-  private func write(_ text: String, to name: String) throws(TrainingError) {
+  func write(_ text: String, to name: String) throws(TrainingError) {
     do { try AtomicFile.write(text, to: file(name)) } catch { throw TrainingError("\(error)") }
   }
 
-  private func file(_ name: String) -> String { output + "/" + name }
+  func file(_ name: String) -> String { output + "/" + name }
 }
 
 extension Trainer {

@@ -52,13 +52,22 @@ struct TrainingMetrics {
   }
 
   /// A self-contained HTML page: curves, the recipe, and `pictures` (title, PNG file) below.
-  func page(title: String, recipe: Recipe, pictures: [(title: String, png: [UInt8])]) -> String {
+  func page(
+    title: String, recipe: Recipe, validations: ValidationLog = .init(),
+    pictures: [(title: String, png: [UInt8])]
+  ) -> String {
     let columns = Self.header.split(separator: ",").dropFirst()
     var body = ""
+    if let best = validations.best {
+      let points = validations.scores.map(\.mean)
+      body +=
+        "<figure><figcaption>validation J&amp;F (best \(Float(best.mean)) after step "
+        + "\(best.step))</figcaption>\(Self.curve(points))</figure>\n"
+    }
     for (index, name) in columns.enumerated() {
       let values = rows.map { $0.values[index] }
       guard values.contains(where: { $0 != 0 }) else { continue }
-      body += "<figure><figcaption>\(name)</figcaption>\(curve(index))</figure>\n"
+      body += "<figure><figcaption>\(name)</figcaption>\(Self.curve(values))</figure>\n"
     }
     for picture in pictures {
       let data = Data(picture.png).base64EncodedString()
@@ -76,13 +85,13 @@ struct TrainingMetrics {
       """
   }
 
-  /// At most 400 points, each the mean of its share of the steps.
-  private func curve(_ column: Int) -> String {
+  /// At most 400 points, each the mean of its share of the values.
+  private static func curve(_ values: [Double]) -> String {
     let (width, height) = (420.0, 180.0)
-    let count = min(400, rows.count)
+    let count = min(400, values.count)
     let points = (0..<count).map { point -> Double in
-      let part = rows[point * rows.count / count..<(point + 1) * rows.count / count]
-      return part.reduce(0) { $0 + $1.values[column] } / Double(part.count)
+      let part = values[point * values.count / count..<(point + 1) * values.count / count]
+      return part.reduce(0, +) / Double(part.count)
     }.filter(\.isFinite)
     guard let low = points.min(), let high = points.max() else { return "" }
     let span = high > low ? high - low : 1

@@ -58,7 +58,8 @@ struct TrainingState {
       let step = number("step"), let skipped = number("skipped_steps"),
       let taken = number("optimizer_steps"), step >= 0, taken >= 0
     else { throw TrainingError(path, "not the state of a training that this version can resume") }
-    guard metadata["recipe"] == recipe.json else {
+    // Compared by meaning: keys that an older version did not know have their defaults.
+    guard (try? Recipe(json: metadata["recipe"] ?? "", name: path)) == recipe else {
       throw TrainingError(
         path,
         "belongs to a run of another recipe (\(Self.difference(metadata["recipe"], recipe))); "

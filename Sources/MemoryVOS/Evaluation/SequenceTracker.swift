@@ -18,6 +18,8 @@ public struct SequenceTracker: Sendable {
   let network: Network
   let configuration: Tracker.Configuration
   let scoringProtocol: ScoringProtocol
+  /// Whether images after the last annotated frame are left out: only scores are wanted.
+  package var endsAtLastTruth = false
 
   /// A tracker of sequences.
   ///
@@ -82,6 +84,7 @@ public struct SequenceTracker: Sendable {
       stems.insert(item.stem)
       try MaskFile.write(labels, to: "\(temporary)/\(item.stem).png")
       guard frameDone() else { return nil }
+      if endsAtLastTruth, item.stem == sequence.frames.last { break }
     }
     guard !known.isEmpty else {
       throw MediaError(

@@ -110,7 +110,9 @@ public struct TruthSet: Sendable {
     return names
   }
 
-  private init(names: [String], in folder: String, images: String?) throws(MediaError) {
+  /// The sequences `folder/NAME/FRAME.png` of these names, in this order, with their images in
+  /// `images/NAME`.
+  package init(names: [String], in folder: String, images: String?) throws(MediaError) {
     var sequences: [Sequence] = []
     for name in names {
       let path = "\(folder)/\(name)"
@@ -131,6 +133,16 @@ public struct TruthSet: Sendable {
   }
 
   private init(sequences: [Sequence]) { self.sequences = sequences }
+
+  /// The first `count` annotated frames of every sequence.
+  package func prefix(frames count: Int) -> TruthSet {
+    TruthSet(
+      sequences: sequences.map {
+        Sequence(
+          name: $0.name, folder: $0.folder, frames: Array($0.frames.prefix(count)),
+          images: $0.images, isFlat: $0.isFlat)
+      })
+  }
 
   /// Images as data sets keep them: `JPEGImages` instead of `Annotations` in the path.
   static func images(beside folder: String) -> String? {
