@@ -40,6 +40,30 @@ static void depthwise(const float *const *rows, size_t kernel, size_t stride, si
   }
 }
 
+static void depthwise_dilated(const float *const *rows, size_t kernel, size_t dilation,
+                              size_t width, size_t channels, const float *weights,
+                              const float *bias, float *out, vos_clamp clamp) {
+  for (size_t at = 0; at < width * channels; at++) {
+    const size_t x = at / channels, c = at % channels;
+    double sum = (double)bias[c];
+    for (size_t tap = 0; tap < kernel * kernel; tap++)
+      sum += (double)rows[tap / kernel][(x + tap % kernel * dilation) * channels + c] *
+             (double)weights[tap * channels + c];
+    out[at] = limit(sum, clamp);
+  }
+}
+
+static void max_pool(const float *const *rows, size_t width, size_t channels, float *out) {
+  for (size_t at = 0; at < width * channels; at++) {
+    const ptrdiff_t center = 2 * (ptrdiff_t)(at / channels);
+    out[at] = -INFINITY;
+    for (ptrdiff_t x = center - 1; x <= center + 1; x++)
+      for (size_t i = 0; i < 3; i++)
+        if (rows[i] && x >= 0)
+          out[at] = fmaxf(out[at], rows[i][(size_t)x * channels + at % channels]);
+  }
+}
+
 static void upsample2(const float *near, const float *far, size_t width, size_t channels,
                       float *out) {
   for (size_t x = 0; x < 2 * width; x++)
@@ -188,6 +212,8 @@ const vos_kernels vos_kernels_double = {
   .name = "double",
   .gemm = gemm,
   .depthwise = depthwise,
+  .depthwise_dilated = depthwise_dilated,
+  .max_pool = max_pool,
   .upsample2 = upsample2,
   .normalize = normalize,
   .softmax = softmax,

@@ -179,6 +179,7 @@ int main(int argc, char **argv) {
     {"top_k", test_top_k},         {"gather", test_gather},       {"packing", test_packing},
     {"upsample2", test_upsample2}, {"normalize", test_normalize}, {"resize", test_resize},
     {"combine", test_combine},     {"aggregate", test_aggregate}, {"argmax", test_argmax},
+    {"dilated", test_dilated},     {"max_pool", test_max_pool},
   };
   const vos_kernels *tables[] = {
     &vos_kernels_scalar,           vos_kernels_for(VOS_ISA_AVX2), vos_kernels_for(VOS_ISA_AVX512),

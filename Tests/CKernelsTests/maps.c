@@ -24,6 +24,24 @@ void test_upsample2(const vos_kernels *tested, const vos_kernels *expected) {
       }
 }
 
+void test_max_pool(const vos_kernels *tested, const vos_kernels *expected) {
+  static const size_t widths[] = {0, 1, 2, 3, 8};
+  for (size_t w = 0; w < COUNT(widths); w++)
+    for (size_t channels = 1; channels <= 40; channels++)
+      for (int missing = -1; missing < 3; missing++) {
+        begin("width %zu, %zu channels, without row %d", widths[w], channels, missing);
+        const float *rows[3];
+        for (int i = 0; i < 3; i++)
+          rows[i] = i == missing ? NULL : random_floats(2 * widths[w] * channels, -2, -1);
+        matrix out[2];
+        for (int i = 0; i < 2; i++) {
+          out[i] = new_matrix(widths[w], channels, channels);
+          (i ? expected : tested)->max_pool(rows, widths[w], channels, out[i].data);
+        }
+        expect_near(out[0], out[1], 0, 0);
+      }
+}
+
 void test_normalize(const vos_kernels *tested, const vos_kernels *expected) {
   static const float ranges[] = {0, 1e-20f, 1e-13f, 1, 1e10f};
   for (size_t channels = 1; channels <= 70; channels++)

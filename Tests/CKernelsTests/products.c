@@ -133,3 +133,29 @@ void test_depthwise(const vos_kernels *tested, const vos_kernels *expected) {
         expect_near(out[0], out[1], exact ? 0 : 1e-6 * (double)(taps + 4), 0);
       }
 }
+
+void test_dilated(const vos_kernels *tested, const vos_kernels *expected) {
+  static const size_t widths[] = {0, 1, 2, 3, 5, 8, 13};
+  static const size_t dilations[] = {1, 2, 3, 6, 13};
+  for (size_t channels = 1; channels <= 40; channels++)
+    for (size_t w = 0; w < COUNT(widths); w++)
+      for (size_t d = 0; d < COUNT(dilations); d++) {
+        const size_t width = widths[w], kernel = random_below(4) ? 3 : 5;
+        begin("%zu x %zu dilated by %zu, width %zu, %zu channels", kernel, kernel, dilations[d],
+              width, channels);
+        const size_t extent = width ? (width + (kernel - 1) * dilations[d]) * channels : 0;
+        const float *rows[5];
+        for (size_t i = 0; i < kernel; i++) rows[i] = random_integers(extent, 1);
+        const float *weights = random_integers(kernel * kernel * channels, 1);
+        const float *bias = random_integers(channels, 1);
+        const vos_clamp clamp = random_clamp();
+        matrix out[2];
+        for (int i = 0; i < 2; i++) {
+          out[i] = new_matrix(width, channels, channels);
+          (i ? expected : tested)
+              ->depthwise_dilated(rows, kernel, dilations[d], width, channels, weights, bias,
+                                  out[i].data, clamp);
+        }
+        expect_near(out[0], out[1], 0, 0);
+      }
+}

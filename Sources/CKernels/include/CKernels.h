@@ -60,6 +60,18 @@ typedef struct {
                     size_t channels, const float *weights, const float *bias, float *out,
                     vos_clamp clamp);
 
+  /// The same at stride 1 with taps that are `dilation` pixels apart:
+  /// out[x, c] = clamp(bias[c] + sum over i, j < k: rows[i][(x + j·dilation) · channels + c] · weights[(i·k + j) · channels + c])
+  /// rows: k pointers to padded rows of width + (k - 1)·dilation pixels.
+  void (*depthwise_dilated)(const float *const *rows, size_t kernel, size_t dilation, size_t width,
+                            size_t channels, const float *weights, const float *bias, float *out,
+                            vos_clamp clamp);
+
+  /// One output row of the maximum over 3×3 pixels at stride 2, of those inside the map:
+  /// out[x, c] = max over i, j < 3, rows[i] not NULL, 2x + j > 0: rows[i][(2x + j - 1) · channels + c]
+  /// rows: 3 pointers to unpadded rows of 2·width pixels, NULL outside the map; not all NULL.
+  void (*max_pool)(const float *const *rows, size_t width, size_t channels, float *out);
+
   /// One row of a bilinear ×2 enlargement with half-pixel centres (align_corners = false):
   /// v(x) = near[x]·0.75 + far[x]·0.25 (near, far: the two source rows, [width, channels]; equal at
   /// the border); out[2x] = 0.75 v(x) + 0.25 v(x-1), out[2x+1] = 0.75 v(x) + 0.25 v(x+1), edges clamped.

@@ -37,6 +37,19 @@ typedef struct {
   void (*depthwise_input2)(const float *const *rows, size_t kernel, size_t in_width,
                            size_t out_width, size_t channels, const float *weights, float *out);
 
+  /// One tap of a depthwise convolution: out[x, c] += in[x, c] · weights[c], x < width.
+  void (*depthwise_tap)(const float *in, const float *weights, size_t width, size_t channels,
+                        float *out);
+
+  /// The gradient of that with respect to the weights: out[c] += sum over x: in[x, c] · gradient[x, c].
+  void (*depthwise_tap_weights)(const float *in, const float *gradient, size_t width,
+                                size_t channels, float *out);
+
+  /// Gradient of one row of `max_pool` (CKernels.h) with respect to input row `row` < 3 of its three,
+  /// added up: out[2x + j - 1, c] += gradient[x, c] where the first of the largest taps is in that row.
+  void (*max_pool_gradient)(const float *const *rows, size_t row, const float *gradient,
+                            size_t width, size_t channels, float *out);
+
   /// Gradient through a clamp, and of the bias below it: where not low < result[m, c] < high,
   /// gradient[m, c] becomes 0 (result NULL: no clamp); then bias[c] += sum over m: gradient[m, c]
   /// (bias NULL: none).

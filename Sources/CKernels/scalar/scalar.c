@@ -57,7 +57,40 @@ static void vos_f32_depthwise__scalar(const float *const *rows, size_t kernel, s
   }
 }
 
+static void vos_f32_depthwise_dilated__scalar(const float *const *rows, size_t kernel,
+                                              size_t dilation, size_t width, size_t channels,
+                                              const float *weights, const float *bias, float *out,
+                                              vos_clamp clamp) {
+  assert(kernel >= 1 && dilation >= 1 && channels >= 1);
+  for (size_t x = 0; x < width; ++x) {
+    for (size_t c = 0; c < channels; ++c) {
+      float sum = bias[c];
+      for (size_t i = 0; i < kernel; ++i)
+        for (size_t j = 0; j < kernel; ++j)
+          sum += rows[i][(x + j * dilation) * channels + c] * weights[(i * kernel + j) * channels + c];
+      out[x * channels + c] = clamped(sum, clamp);
+    }
+  }
+}
+
 // MARK: - Feature maps
+
+static void vos_f32_max_pool__scalar(const float *const *rows, size_t width, size_t channels,
+                                     float *out) {
+  assert(rows[0] || rows[1] || rows[2]);
+  for (size_t x = 0; x < width; ++x) {
+    for (size_t c = 0; c < channels; ++c) {
+      float largest = -INFINITY;
+      for (size_t i = 0; i < 3; ++i) {
+        for (size_t j = x > 0 ? 0 : 1; rows[i] && j < 3; ++j) {
+          const float value = rows[i][(2 * x + j - 1) * channels + c];
+          largest = value > largest ? value : largest;
+        }
+      }
+      out[x * channels + c] = largest;
+    }
+  }
+}
 
 static void vos_f32_upsample2__scalar(const float *near, const float *far, size_t width, size_t channels,
                                float *out) {
@@ -231,6 +264,8 @@ const vos_kernels vos_kernels_scalar = {
   .name = "scalar",
   .gemm = vos_f32_gemm_1x16__scalar,
   .depthwise = vos_f32_depthwise__scalar,
+  .depthwise_dilated = vos_f32_depthwise_dilated__scalar,
+  .max_pool = vos_f32_max_pool__scalar,
   .upsample2 = vos_f32_upsample2__scalar,
   .normalize = vos_f32_normalize__scalar,
   .softmax = vos_f32_softmax__scalar,

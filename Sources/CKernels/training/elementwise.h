@@ -53,6 +53,38 @@ static inline float vos_log(float x) {
   return (m + y) + 0.693359375f * e;
 }
 
+static void depthwise_tap(const float *restrict in, const float *restrict weights, size_t width,
+                          size_t channels, float *restrict out) {
+  for (size_t x = 0; x < width; ++x, in += channels, out += channels)
+    for (size_t c = 0; c < channels; ++c) out[c] += in[c] * weights[c];
+}
+
+static void depthwise_tap_weights(const float *restrict in, const float *restrict gradient,
+                                  size_t width, size_t channels, float *restrict out) {
+  for (size_t x = 0; x < width; ++x, in += channels, gradient += channels)
+    for (size_t c = 0; c < channels; ++c) out[c] += in[c] * gradient[c];
+}
+
+static void max_pool_gradient(const float *const *rows, size_t row, const float *restrict gradient,
+                              size_t width, size_t channels, float *restrict out) {
+  for (size_t x = 0; x < width; ++x) {
+    for (size_t c = 0; c < channels; ++c) {
+      float largest = -INFINITY;
+      size_t tap = 4;
+      for (size_t i = 0; i < 3; ++i) {
+        for (size_t j = x > 0 ? 0 : 1; rows[i] && j < 3; ++j) {
+          const float value = rows[i][(2 * x + j - 1) * channels + c];
+          if (value > largest) {
+            largest = value;
+            tap = 3 * i + j;
+          }
+        }
+      }
+      if (tap / 3 == row) out[(2 * x + tap % 3 - 1) * channels + c] += gradient[x * channels + c];
+    }
+  }
+}
+
 static void clamp_gradient(const float *restrict result, size_t rows, size_t channels,
                            vos_clamp clamp, float *restrict gradient, float *restrict bias) {
   for (size_t m = 0; m < rows; ++m, gradient += channels) {
@@ -262,6 +294,8 @@ static void adamw(size_t count, const float *restrict gradient, float rate, floa
 }
 
 #define VOS_TRAINING_ELEMENTWISE \
+  .depthwise_tap = depthwise_tap, .depthwise_tap_weights = depthwise_tap_weights, \
+  .max_pool_gradient = max_pool_gradient, \
   .clamp_gradient = clamp_gradient, .accumulate = accumulate, \
   .normalize_gradient = normalize_gradient, .softmax_gradient = softmax_gradient, \
   .resize_row = resize_row, .resize_row_gradient = resize_row_gradient, .aggregate = aggregate, \

@@ -60,3 +60,21 @@ static void VOS_NAME(vos_f32_depthwise)(const float *const *rows, size_t kernel,
   else
     VOS_NAME(depthwise_row)(5, 2, rows, width, channels, weights, bias, out, clamp);
 }
+
+static void VOS_NAME(vos_f32_depthwise_dilated)(const float *const *rows, size_t kernel,
+                                                size_t dilation, size_t width, size_t channels,
+                                                const float *weights, const float *bias,
+                                                float *out, vos_clamp clamp) {
+  assert(kernel >= 1 && dilation >= 1 && channels >= 1);
+  const vec low = v_set(clamp.low), high = v_set(clamp.high);
+  for (size_t x = 0; x < width; x++)
+    for (size_t c = 0; c < channels; c += VOS_LANES) {
+      const size_t count = channels - c;
+      vec sum = VOS_NAME(load_up_to)(bias + c, count);
+      for (size_t i = 0; i < kernel; i++)
+        for (size_t j = 0; j < kernel; j++)
+          sum = v_fma(VOS_NAME(load_up_to)(rows[i] + (x + j * dilation) * channels + c, count),
+                      VOS_NAME(load_up_to)(weights + (i * kernel + j) * channels + c, count), sum);
+      VOS_NAME(store_up_to)(out + x * channels + c, count, v_min(v_max(sum, low), high));
+    }
+}

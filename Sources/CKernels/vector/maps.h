@@ -27,6 +27,21 @@ static void VOS_NAME(vos_f32_upsample2)(const float *near, const float *far, siz
   }
 }
 
+static void VOS_NAME(vos_f32_max_pool)(const float *const *rows, size_t width, size_t channels,
+                                       float *out) {
+  assert(rows[0] || rows[1] || rows[2]);
+  for (size_t x = 0; x < width; x++)
+    for (size_t c = 0; c < channels; c += VOS_LANES) {
+      const size_t count = channels - c;
+      vec largest = v_set(-INFINITY);
+      for (size_t i = 0; i < 3; i++)
+        for (size_t j = x > 0 ? 0 : 1; rows[i] && j < 3; j++)
+          largest = v_max(largest,
+                          VOS_NAME(load_up_to)(rows[i] + (2 * x + j - 1) * channels + c, count));
+      VOS_NAME(store_up_to)(out + x * channels + c, count, largest);
+    }
+}
+
 static void VOS_NAME(vos_f32_normalize)(const float *in, ptrdiff_t in_stride, size_t rows,
                                         size_t channels, float *out, ptrdiff_t out_stride) {
   assert(rows <= 1 || out_stride >= (ptrdiff_t)channels);
