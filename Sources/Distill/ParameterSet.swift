@@ -67,9 +67,7 @@ public struct ParameterSet: Sendable {
   /// - Throws: `CheckpointError` when a tensor is unknown, missing, mis-shaped or not finite.
   public mutating func load(_ checkpoint: Checkpoint) throws(CheckpointError) {
     try checkpoint.check(expected: entries.map { ($0.name, $0.shape) })
-    for entry in entries {
-      if let tensor = checkpoint.tensors[entry.name] { self[entry.name] = try tensor.floats() }
-    }
+    for entry in entries { self[entry.name] = try checkpoint.floats(entry.name) }
   }
 
   /// The tensors as a checkpoint holds them.

@@ -54,7 +54,7 @@ public final class TrainingStep {
   public static func extraParameters(
     _ configuration: NetworkConfiguration, loss: LossConfiguration, teacherChannels: Int
   ) -> [(name: String, shape: [Int])] {
-    let channels = configuration.decoderChannels.last ?? 0
+    let channels = configuration.featureChannels
     guard loss.regression > 0, teacherChannels > 0, teacherChannels != channels else { return [] }
     return [(projection, [teacherChannels, channels])]
   }

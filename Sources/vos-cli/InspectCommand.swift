@@ -66,6 +66,14 @@ struct InspectCommand: ParsableCommand {
       print(
         "multiply-adds     \(Self.giga(cost.perFrame)) per frame + "
           + "\(Self.giga(cost.perObject)) per object")
+      for part in cost.parts {
+        let costs = [(part.perFrame, "per frame"), (part.perObject, "per object")]
+          .filter { $0.0 > 0 }.map { "\(Self.giga($0.0)) \($0.1)" }
+        let name = part.name.padding(toLength: 15, withPad: " ", startingAt: 0)
+        print(
+          "  \(name) \(costs.joined(separator: " + ")), \(Self.grouped(part.parameters)) parameters"
+        )
+      }
     }
     print("processor         \(machine.processor), \(machine.cores) cores")
     print(
@@ -97,7 +105,8 @@ struct InspectCommand: ParsableCommand {
     let cost = network.multiplyAdds(at: input, memoryFrames: memory, topK: kept)
     return Cost(
       input: "\(input.height)x\(input.width)", memoryFrames: memory, topK: kept,
-      perFrame: cost.perFrame, perObject: cost.perObject)
+      perFrame: cost.perFrame, perObject: cost.perObject,
+      parts: network.parts(at: input, memoryFrames: memory, topK: kept))
   }
 
   private struct Record: Encodable {
@@ -115,6 +124,7 @@ struct InspectCommand: ParsableCommand {
     let topK: Int
     let perFrame: Int
     let perObject: Int
+    let parts: [NetworkPart]
   }
 
   private struct Tensor: Encodable {

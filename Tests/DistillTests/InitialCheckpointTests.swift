@@ -12,7 +12,9 @@ import Testing
   static let additions: [(prefix: String, configuration: NetworkConfiguration)] = {
     var refined = NetworkConfiguration()
     refined.refinementChannels = 16
-    return [("h2.", refined)]
+    var pyramid = NetworkConfiguration()
+    pyramid.asppRates = [1, 3, 6]
+    return [("h2.", refined), ("a16.", pyramid)]
   }()
 
   @Test(arguments: additions)
@@ -93,6 +95,6 @@ import Testing
     extended.tensors["h2.b.bias"] = CheckpointTensor(shape: [1], floats: [.nan])
     var refined = NetworkConfiguration()
     refined.refinementChannels = 16
-    #expect(problem(refined, extended).contains("expected finite numbers"))
+    #expect(problem(refined, extended).contains("tensor 'h2.b.bias': expected finite"))
   }
 }

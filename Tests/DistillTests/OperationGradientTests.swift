@@ -20,7 +20,7 @@ struct GradientCase: CustomTestStringConvertible, Sendable {
     graph = builder.graph
   }
 
-  static let all: [GradientCase] = pointwise + dense + depthwise + plain + composite
+  static let all = pointwise + dense + depthwise + dilated + plain + composite
 
   private static let pointwise = [
     Self("1×1 of one source") {
@@ -40,18 +40,20 @@ struct GradientCase: CustomTestStringConvertible, Sendable {
     },
   ]
 
-  private static let dense = [(3, 1, 4, 6), (3, 2, 3, 8), (7, 4, 1, 5), (3, 1, 8, 1), (5, 1, 2, 1)]
-    .map { kernel, stride, inputs, outputs in
-      Self("dense \(kernel)×\(kernel) stride \(stride), \(inputs) to \(outputs)") {
-        let a = $0.input("a", channels: inputs, stride: 1)
-        let b = $0.input("b", channels: 2, stride: 1)
-        let sources = outputs == 1 ? [a] : [a, b]
-        return [
-          $0.relu(
-            $0.convolution("l", sources, channels: outputs, kernel: kernel, stride: stride))
-        ]
-      }
+  private static let dense = [
+    (3, 1, 4, 6), (3, 2, 3, 8), (7, 4, 1, 5), (7, 2, 3, 8), (1, 2, 4, 6), (3, 1, 8, 1),
+    (5, 1, 2, 1),
+  ].map { kernel, stride, inputs, outputs in
+    Self("dense \(kernel)×\(kernel) stride \(stride), \(inputs) to \(outputs)") {
+      let a = $0.input("a", channels: inputs, stride: 1)
+      let b = $0.input("b", channels: 2, stride: 1)
+      let sources = outputs == 1 ? [a] : [a, b]
+      return [
+        $0.relu(
+          $0.convolution("l", sources, channels: outputs, kernel: kernel, stride: stride))
+      ]
     }
+  }
 
   private static let depthwise = [(3, 1), (3, 2), (5, 1), (5, 2)].flatMap { kernel, stride in
     [5, 8, 24].map { channels in
@@ -62,12 +64,40 @@ struct GradientCase: CustomTestStringConvertible, Sendable {
     }
   }
 
+  private static let dilated = [(3, 2), (3, 3), (3, 6), (5, 2), (3, 13)].flatMap {
+    kernel, dilation in
+    [
+      Self("dense \(kernel)×\(kernel) dilated by \(dilation)") {
+        let a = $0.input("a", channels: 3, stride: 1)
+        let b = $0.input("b", channels: 8, stride: 1)
+        return [
+          $0.relu($0.convolution("l", [a, b], channels: 5, kernel: kernel, dilation: dilation))
+        ]
+      },
+      Self("depthwise \(kernel)×\(kernel) dilated by \(dilation)") {
+        let a = $0.input("a", channels: 9, stride: 1)
+        let x = $0.affine(a, scale: 3, shift: 0)
+        return [x, $0.relu($0.depthwise("l", a, kernel: kernel, dilation: dilation))]
+      },
+    ]
+  }
+
   private static let plain = [
     Self("ReLU") { [$0.relu($0.input("a", channels: 3, stride: 1))] },
     Self("ReLU6") { [$0.relu6($0.input("a", channels: 3, stride: 1))] },
     Self("affine") { [$0.affine($0.input("a", channels: 3, stride: 1), scale: 2, shift: -1)] },
     Self("normalize") { [$0.normalize($0.input("a", channels: 9, stride: 1))] },
     Self("average pool") { [$0.averagePool($0.input("a", channels: 3, stride: 1), factor: 2)] },
+    Self("largest of 3×3") { [$0.maxPool($0.input("a", channels: 9, stride: 1))] },
+    Self("largest of 3×3, read twice") {
+      let a = $0.input("a", channels: 2, stride: 1)
+      let x = $0.maxPool($0.convolution("l", [a], channels: 3, kernel: 3))
+      return [x, $0.maxPool(x)]
+    },
+    Self("constants per channel") {
+      let a = $0.input("a", channels: 3, stride: 1)
+      return [$0.relu($0.channelAffine(a, scale: [2, -1, 0.5], shift: [0.1, 0, -0.3]))]
+    },
     Self("enlarge ×2") { [$0.upsample($0.input("a", channels: 9, stride: 2), factor: 2)] },
     Self("enlarge ×4") { [$0.upsample($0.input("a", channels: 1, stride: 4), factor: 4)] },
     Self("sum of a value with itself, ReLU") {
@@ -95,6 +125,12 @@ struct GradientCase: CustomTestStringConvertible, Sendable {
       let y = InvertedResidual(name: "i1", channels: 4, expansion: 2, stride: 1)
         .append(to: &$0, x)
       return [InvertedResidual(name: "i2", channels: 6, expansion: 2, stride: 2).append(to: &$0, y)]
+    },
+    Self("basic blocks") {
+      let a = $0.input("a", channels: 4, stride: 1)
+      let x = BasicBlock(name: "b0", channels: 4, stride: 1).append(to: &$0, a)
+      let y = BasicBlock(name: "b1", channels: 6, stride: 2).append(to: &$0, x)
+      return [x, BasicBlock(name: "b2", channels: 6, stride: 1).append(to: &$0, y)]
     },
     Self("enlarged and added to a side branch, ReLU, read twice") {
       let a = $0.input("a", channels: 4, stride: 2)

@@ -55,6 +55,8 @@ struct ReferenceGraph {
     case .add: added(x[0], x[1])
     case .upsample(let factor): enlarged(x[0], factor)
     case .averagePool(let factor): pooled(x[0], factor)
+    case .maxPool: largest(x[0])
+    case .channelAffine(let scale, let shift): scaled(x[0], scale, shift)
     case .affine(let scale, let shift): x[0].map { Double(scale) * $0 + Double(shift) }
     case .normalize: normalized(x[0])
     }
@@ -77,7 +79,7 @@ struct ReferenceGraph {
   private func dense(
     _ convolution: MemoryVOS.Operation.Convolution, _ map: ReferenceMap, _ channels: Int
   ) -> ReferenceMap {
-    let (k, s) = (convolution.kernel, convolution.stride)
+    let (k, s, d) = (convolution.kernel, convolution.stride, convolution.dilation)
     let weight = parameters[convolution.weight] ?? []
     let bias = parameters[convolution.bias] ?? []
     var result = ReferenceMap(map.height / s, map.width / s, channels)
@@ -87,7 +89,7 @@ struct ReferenceGraph {
           var sum = bias[o]
           for i in 0..<k {
             for j in 0..<k {
-              let (row, column) = (y * s + i - k / 2, x * s + j - k / 2)
+              let (row, column) = (y * s + (i - k / 2) * d, x * s + (j - k / 2) * d)
               guard row >= 0, row < map.height, column >= 0, column < map.width else { continue }
               for c in 0..<map.channels {
                 sum += map[row, column, c] * weight[((o * map.channels + c) * k + i) * k + j]
@@ -104,7 +106,7 @@ struct ReferenceGraph {
   private func depthwise(
     _ convolution: MemoryVOS.Operation.Convolution, _ map: ReferenceMap
   ) -> ReferenceMap {
-    let (k, s) = (convolution.kernel, convolution.stride)
+    let (k, s, d) = (convolution.kernel, convolution.stride, convolution.dilation)
     let weight = parameters[convolution.weight] ?? []
     let bias = parameters[convolution.bias] ?? []
     var result = ReferenceMap(map.height / s, map.width / s, map.channels)
@@ -114,7 +116,7 @@ struct ReferenceGraph {
           var sum = bias[c]
           for i in 0..<k {
             for j in 0..<k {
-              let (row, column) = (y * s + i - k / 2, x * s + j - k / 2)
+              let (row, column) = (y * s + (i - k / 2) * d, x * s + (j - k / 2) * d)
               guard row >= 0, row < map.height, column >= 0, column < map.width else { continue }
               sum += map[row, column, c] * weight[(c * k + i) * k + j]
             }
@@ -161,6 +163,33 @@ struct ReferenceGraph {
           result[y / factor, x / factor, c] += map[y, x, c] / Double(factor * factor)
         }
       }
+    }
+    return result
+  }
+
+  private func largest(_ map: ReferenceMap) -> ReferenceMap {
+    var result = ReferenceMap(map.height / 2, map.width / 2, map.channels)
+    for y in 0..<result.height {
+      for x in 0..<result.width {
+        for c in 0..<map.channels {
+          var values: [Double] = []
+          for row in 2 * y - 1...2 * y + 1 where (0..<map.height).contains(row) {
+            for column in 2 * x - 1...2 * x + 1 where (0..<map.width).contains(column) {
+              values.append(map[row, column, c])
+            }
+          }
+          result[y, x, c] = values.max() ?? .nan
+        }
+      }
+    }
+    return result
+  }
+
+  private func scaled(_ map: ReferenceMap, _ scale: [Float], _ shift: [Float]) -> ReferenceMap {
+    var result = map
+    for index in map.scalars.indices {
+      let c = index % map.channels
+      result.scalars[index] = Double(scale[c]) * map.scalars[index] + Double(shift[c])
     }
     return result
   }

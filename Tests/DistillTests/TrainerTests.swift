@@ -53,6 +53,31 @@ import Testing
     #expect(problem.hasPrefix("r.json: "))
   }
 
+  @Test func networksHaveNames() throws {
+    let recipe = try Recipe(
+      json: "{\(data), \"network\": {\"preset\": \"vos-teacher\", \"key_channels\": 32}}",
+      name: "r.json")
+    var expected = try #require(NetworkConfiguration(preset: "vos-teacher"))
+    expected.keyChannels = 32
+    #expect(recipe.network == expected && expected.encoder == .resNet18)
+    #expect(try Recipe(json: recipe.json, name: "r.json") == recipe)
+    for preset in NetworkConfiguration.presets {
+      #expect(NetworkConfiguration(preset: preset)?.problem == nil, "\(preset)")
+    }
+    #expect(NetworkConfiguration(preset: "vos-mobile") == NetworkConfiguration())
+    for (network, message) in [
+      ("{\"preset\": \"vos-teecher\"}", "did you mean 'vos-teacher'?"),
+      ("{\"preset\": 3}", "'network.preset': expected text"),
+      ("{\"encoder\": \"vgg\"}", "network.encoder"),
+      ("{\"encoder\": \"resnet18\", \"encoder_width\": 0.5}", "only mobilenet_v2 has widths"),
+      ("{\"decoder_channels\": [8, 8]}", "network: 2 decoder"),
+      ("{\"aspp_rates\": [3, 3]}", "network: aspp_rates"),
+      ("{\"refinement_channels\": -1}", "network: refinement_channels"),
+    ] {
+      #expect(problem("{\(data), \"network\": \(network)}").contains(message), "\(network)")
+    }
+  }
+
   @Test func impossibleValuesAreNamed() {
     for (key, message) in [
       ("\"steps\": 0", "steps 0"), ("\"gradient_norm\": 0", "gradient_norm"),

@@ -31,6 +31,13 @@ extension NetworkConfiguration {
     small.valueEncoderChannels = [8, 8, 16]
     var refined = small
     refined.refinementChannels = 8
-    return [small, refined]
+    var scaled = small
+    scaled.encoderWidth = 0.5
+    scaled.decoderWidth = 1.5
+    scaled.asppRates = [1, 3]
+    var residual = refined
+    residual.encoder = .resNet18
+    residual.asppRates = [2, 6, 7]
+    return [small, refined, scaled, residual]
   }()
 }

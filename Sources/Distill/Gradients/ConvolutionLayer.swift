@@ -190,11 +190,21 @@ final class ConvolutionLayer: GradientLayer {
 
   /// For one kernel row and output pixel, the part of the kernel row inside the map: first tap,
   /// number of taps, and their first column in the map.
+  ///
+  /// For taps that are neighbours.
   private func taps(_ x: Int, width: Int) -> (first: Int, count: Int, column: Int) {
     let start = x * convolution.stride - convolution.kernel / 2
     let first = max(0, -start)
     let end = min(convolution.kernel, width - start)
     return (first, max(0, end - first), start + first)
+  }
+
+  /// The same for taps that are no neighbours: each tap's column in the map, or nil outside.
+  private func forEachTap(_ x: Int, width: Int, _ body: (_ tap: Int, _ column: Int?) -> Void) {
+    for j in 0..<convolution.kernel {
+      let column = x * convolution.stride + j * convolution.dilation - convolution.padding
+      body(j, column >= 0 && column < width ? column : nil)
+    }
   }
 
   private func gather(
@@ -203,14 +213,25 @@ final class ConvolutionLayer: GradientLayer {
   ) {
     let (kernel, channels) = (convolution.kernel, source.shape.channels)
     let run = kernel * channels
+    let (dilation, padding) = (convolution.dilation, convolution.padding)
     var out = columns
     for y in firstRow..<firstRow + rows {
       for x in 0..<shape.width {
         let (first, count, column) = taps(x, width: source.shape.width)
         for i in 0..<kernel {
-          let row = y * convolution.stride + i - kernel / 2
+          let row = y * convolution.stride + i * dilation - padding
           if row < 0 || row >= source.shape.height {
             out.update(repeating: 0, count: run)
+          } else if dilation > 1 {
+            forEachTap(x, width: source.shape.width) { j, column in
+              let to = out + j * channels
+              if let column {
+                to.update(
+                  from: map + (row * source.shape.width + column) * channels, count: channels)
+              } else {
+                to.update(repeating: 0, count: channels)
+              }
+            }
           } else {
             if count < kernel { out.update(repeating: 0, count: run) }
             (out + first * channels).update(
@@ -297,16 +318,24 @@ final class ConvolutionLayer: GradientLayer {
         let to = pass.gradient(source.value, sample) + y * width * channels
         if !accumulates { to.update(repeating: 0, count: width * channels) }
         for i in 0..<kernel {
-          let position = y + kernel / 2 - i
+          let position = y + convolution.padding - i * convolution.dilation
           guard position >= 0, position % stride == 0, position / stride < shape.height else {
             continue
           }
           var from = columns + position / stride * shape.width * source.depth
           from += i * kernel * channels
           for x in 0..<shape.width {
-            let (first, count, column) = taps(x, width: width)
-            pass.training.accumulate(
-              from + first * channels, count * channels, to + column * channels)
+            if convolution.dilation > 1 {
+              forEachTap(x, width: width) { j, column in
+                guard let column else { return }
+                pass.training.accumulate(
+                  from + j * channels, channels, to + column * channels)
+              }
+            } else {
+              let (first, count, column) = taps(x, width: width)
+              pass.training.accumulate(
+                from + first * channels, count * channels, to + column * channels)
+            }
             from += source.depth
           }
         }

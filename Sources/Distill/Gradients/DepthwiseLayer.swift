@@ -1,6 +1,7 @@
 // Depthwise convolution with bias and activation, and its gradient: with g = dy where the clamp let y
 // through, dbias = Σ g, dw[i, j] = Σ x[y + i, x + j] g[y, x], and dx is g convolved with the kernel
-// turned round (for stride 2: with the taps that reach an even position).
+// turned round (for stride 2: with the taps that reach an even position). Dilated ones are in
+// DepthwiseLayer+Dilated.swift.
 
 import CKernels
 import MemoryVOS
@@ -10,17 +11,17 @@ final class DepthwiseLayer: GradientLayer {
   let accumulatorCount: Int
   var accumulatorOffset = 0
 
-  private let convolution: MemoryVOS.Operation.Convolution
-  private let source: Int
-  private let clamp: Clamp
-  private let input: FeatureShape
-  private let shape: FeatureShape
+  let convolution: MemoryVOS.Operation.Convolution
+  let source: Int
+  let clamp: Clamp
+  let input: FeatureShape
+  let shape: FeatureShape
   /// `[taps, channels]`, then the same turned round.
-  private let weights: AlignedBuffer
-  private let bias: AlignedBuffer
+  let weights: AlignedBuffer
+  let bias: AlignedBuffer
 
-  private var taps: Int { convolution.kernel * convolution.kernel }
-  private var channels: Int { shape.channels }
+  var taps: Int { convolution.kernel * convolution.kernel }
+  var channels: Int { shape.channels }
 
   init(
     _ specification: LayerSpecification, _ convolution: MemoryVOS.Operation.Convolution,
@@ -81,6 +82,7 @@ final class DepthwiseLayer: GradientLayer {
   }
 
   func forward(_ pass: GradientPass) {
+    guard convolution.dilation == 1 else { return forwardDilated(pass) }
     pass.forEachPiece(rows: shape.height) { _, sample, rows in
       let map = pass.activation(source, sample)
       let out = pass.activation(output, sample)
@@ -95,6 +97,7 @@ final class DepthwiseLayer: GradientLayer {
   }
 
   func backward(_ pass: GradientPass) {
+    guard convolution.dilation == 1 else { return backwardDilated(pass) }
     pass.forEachPiece(rows: shape.height) { part, sample, rows in
       let sums = pass.accumulator(self, part)
       let map = pass.activation(source, sample)

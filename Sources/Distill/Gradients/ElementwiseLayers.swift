@@ -128,6 +128,44 @@ final class AffineLayer: PlainLayer, GradientLayer {
   }
 }
 
+/// y = scale[c] · x + shift[c]; dx = scale[c] · dy.
+final class ChannelAffineLayer: PlainLayer, GradientLayer {
+  private let source: Int
+  private let scale: [Float]
+  private let shift: [Float]
+
+  init(_ specification: LayerSpecification, scale: [Float], shift: [Float]) {
+    source = specification.sources[0]
+    self.scale = scale
+    self.shift = shift
+    super.init(output: specification.output)
+  }
+
+  func forward(_ pass: GradientPass) {
+    let count = pass.rowCount(output)
+    pass.forEachPiece(rows: pass.plan.shapes[output].height) { _, sample, rows in
+      let (x, y) = (pass.activation(source, sample), pass.activation(output, sample))
+      for c in scale.indices {
+        let (a, b) = (scale[c], shift[c])
+        let (first, end) = (rows.lowerBound * count + c, rows.upperBound * count)
+        for index in stride(from: first, to: end, by: scale.count) { y[index] = a * x[index] + b }
+      }
+    }
+  }
+
+  func backward(_ pass: GradientPass) {
+    let count = pass.rowCount(output)
+    pass.addGradient(of: source) { sample, y, row in
+      let g = pass.gradient(output, sample) + y * count
+      for c in scale.indices {
+        for index in stride(from: c, to: count, by: scale.count) {
+          row[index] += scale[c] * g[index]
+        }
+      }
+    }
+  }
+}
+
 /// y = x / n, n = max(|x|, 1e-12) over channels; dx = (dy - (dy·y) y) / n.
 final class NormalizeLayer: PlainLayer, GradientLayer {
   private let source: Int

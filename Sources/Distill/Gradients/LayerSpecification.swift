@@ -88,7 +88,10 @@ struct LayerSpecification {
     case .add: AdditionLayer(self)
     case .upsample(let factor): UpsampleLayer(self, factor: factor, shapes: shapes)
     case .averagePool(let factor): AveragePoolLayer(self, factor: factor)
+    case .maxPool: MaxPoolLayer(self, shapes: shapes)
     case .affine(let scale, let shift): AffineLayer(self, scale: scale, shift: shift)
+    case .channelAffine(let scale, let shift):
+      ChannelAffineLayer(self, scale: scale, shift: shift)
     case .normalize: NormalizeLayer(self)
     }
   }

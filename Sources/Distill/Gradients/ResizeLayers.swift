@@ -1,4 +1,4 @@
-// Bilinear enlargement and average pooling, and their gradients (the transposed linear maps).
+// Bilinear enlargement and pooling, and their gradients.
 
 import CKernels
 import MemoryVOS
@@ -115,6 +115,62 @@ final class AveragePoolLayer: PlainLayer, GradientLayer {
       for column in 0..<to {
         for channel in 0..<channels {
           row[column * channels + channel] += scale * g[column / factor * channels + channel]
+        }
+      }
+    }
+  }
+}
+
+/// The largest of 3×3 pixels at stride 2; dx = dy at the first of the largest.
+final class MaxPoolLayer: PlainLayer, GradientLayer {
+  private let source: Int
+  private let input: FeatureShape
+  private let shape: FeatureShape
+
+  init(_ specification: LayerSpecification, shapes: [FeatureShape]) {
+    source = specification.sources[0]
+    input = shapes[source]
+    shape = shapes[specification.output]
+    super.init(output: specification.output)
+  }
+
+  /// The three rows of `map` that output row `y` reads; nil outside.
+  private func withRows(
+    _ y: Int, _ map: UnsafePointer<Float>, _ body: (UnsafePointer<UnsafePointer<Float>?>) -> Void
+  ) {
+    withUnsafeTemporaryAllocation(of: UnsafePointer<Float>?.self, capacity: 3) { rows in
+      guard let base = rows.baseAddress else { return }
+      for i in 0..<3 {
+        let row = 2 * y + i - 1
+        let isInside = row >= 0 && row < input.height
+        (base + i).initialize(to: isInside ? map + row * input.width * input.channels : nil)
+      }
+      body(base)
+    }
+  }
+
+  func forward(_ pass: GradientPass) {
+    let count = pass.rowCount(output)
+    pass.forEachPiece(rows: shape.height) { _, sample, rows in
+      let (x, out) = (pass.activation(source, sample), pass.activation(output, sample))
+      for y in rows {
+        withRows(y, x) {
+          pass.kernels.max_pool($0, shape.width, shape.channels, out + y * count)
+        }
+      }
+    }
+  }
+
+  func backward(_ pass: GradientPass) {
+    let count = pass.rowCount(output)
+    pass.addGradient(of: source) { sample, y, row in
+      let (x, g) = (pass.activation(source, sample), pass.gradient(output, sample))
+      // Kernel row i of output row (y + 1 - i) / 2 reads this row.
+      for i in 0..<3 where (y + 1 - i) % 2 == 0 && (0..<shape.height).contains((y + 1 - i) / 2) {
+        let above = (y + 1 - i) / 2
+        withRows(above, x) {
+          pass.training.max_pool_gradient(
+            $0, i, g + above * count, shape.width, shape.channels, row)
         }
       }
     }

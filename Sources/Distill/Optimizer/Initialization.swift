@@ -48,8 +48,8 @@ extension ParameterSet {
     try checkpoint.check(expected: (known.isEmpty ? entries : known).map { ($0.name, $0.shape) })
     var notes: [String] = []
     for entry in entries {
-      if let tensor = checkpoint.tensors[entry.name] {
-        self[entry.name] = try tensor.floats()
+      if checkpoint.tensors[entry.name] != nil {
+        self[entry.name] = try checkpoint.floats(entry.name)
       } else {
         let isZero = self[entry.name].allSatisfy { $0 == 0 }
         notes.append(
@@ -74,9 +74,9 @@ extension ParameterSet {
         throw CheckpointError(
           path: checkpoint.path, tensor: name, expected: "shape \(entry.shape)",
           found: checkpoint.tensors[name].map { "shape \($0.shape)" } ?? "no such tensor",
-          suggestion: "use the pretrained weights that belong to this configuration")
+          suggestion: "network.encoder and network.encoder_width must be the pretrained encoder's")
       }
-      self[entry.name] = try tensor.floats()
+      self[entry.name] = try checkpoint.floats(name)
     }
   }
 

@@ -46,7 +46,8 @@ public struct Recipe: Codable, Sendable, Hashable {
   /// The prototype's recipe without data.
   public init() {}
 
-  /// Reads a recipe; keys that are left out take their defaults.
+  /// Reads a recipe; keys that are left out take their defaults, those of `network` the values of the
+  /// configuration that `network.preset` names.
   ///
   /// - Parameters:
   ///   - json: a JSON object.
@@ -54,8 +55,10 @@ public struct Recipe: Codable, Sendable, Hashable {
   /// - Throws: `TrainingError` for text that is no JSON, unknown keys (with the likeliest one), values
   ///   of another type, and values that are impossible.
   public init(json: String, name: String) throws(TrainingError) {
+    var defaults = Self()
+    let json = try RecipeJSON.takePreset(json, into: &defaults.network, name: name)
     self = try RecipeJSON.read(
-      Data(json.utf8), defaults: Self(),
+      json, defaults: defaults,
       elements: [
         "data": DatasetRecipe(), "validation.data": DatasetRecipe(),
         "optimizer.groups": AdamW.Configuration.Group(prefix: "", rate: 1),
@@ -72,6 +75,7 @@ public struct Recipe: Codable, Sendable, Hashable {
     guard !data.isEmpty else { return "'data' lists no data set" }
     for set in data { if let problem = set.problem { return "data: \(problem)" } }
     guard data.contains(where: { $0.share > 0 }) else { return "data: every share is 0" }
+    if let problem = network.problem { return "network: \(problem)" }
     if let problem = samples.problem { return problem }
     if let problem = loss.problem { return "loss: \(problem)" }
     if let problem = validation.problem { return "validation: \(problem)" }

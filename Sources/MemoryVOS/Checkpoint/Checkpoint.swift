@@ -26,6 +26,18 @@ public struct Checkpoint: Sendable {
   /// Number of scalars in all tensors.
   public var parameterCount: Int { tensors.values.reduce(0) { $0 + $1.count } }
 
+  /// The scalars of a tensor; traps when there is none of this name.
+  ///
+  /// - Throws: `CheckpointError` that names the tensor when it does not hold finite numbers.
+  public func floats(_ name: String) throws(CheckpointError) -> [Float] {
+    guard let tensor = tensors[name] else { preconditionFailure("no tensor \(name)") }
+    do { return try tensor.floats() } catch {
+      throw CheckpointError(
+        path: path, tensor: name, expected: error.expected, found: error.found,
+        suggestion: error.suggestion)
+    }
+  }
+
   /// Throws unless the tensors are exactly the expected ones: an unknown, a missing or a mis-shaped
   /// tensor is an error that names it and both shapes.
   public func check(

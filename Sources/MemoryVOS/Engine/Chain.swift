@@ -20,8 +20,7 @@ struct ChainStage {
   enum Kind { case dense, depthwise }
 
   let kind: Kind
-  let kernel: Int
-  let stride: Int
+  let convolution: Operation.Convolution
   let input: FeatureShape
   let output: FeatureShape
   let weights: AlignedBuffer
@@ -29,7 +28,12 @@ struct ChainStage {
   let addend: Addend?
   let clamp: vos_clamp
 
-  var padding: Int { kernel / 2 }
+  var kernel: Int { convolution.kernel }
+  var stride: Int { convolution.stride }
+  var dilation: Int { convolution.dilation }
+  var padding: Int { convolution.padding }
+  /// Input rows that one output row reads, those between dilated taps included.
+  var span: Int { convolution.span }
 
   /// Floats of one line of the input with its zero columns, rounded up to whole cache lines.
   var lineCount: Int { ((input.width + 2 * padding) * input.channels + 15) & ~15 }
@@ -82,7 +86,7 @@ final class Chain {
     let first = y * stage.stride - stage.padding
     if index > 0 {
       let before = worker.states[index - 1]
-      let last = min(first + stage.kernel, stage.input.height)
+      let last = min(first + stage.span, stage.input.height)
       while before.nextRow < last {
         let next = before.nextRow
         before.nextRow += 1
@@ -102,17 +106,23 @@ final class Chain {
     case .depthwise:
       for i in 0..<stage.kernel {
         state.rows[i] = UnsafePointer(
-          inputRow(stage, index, source: 0, row: first + i, worker))
+          inputRow(stage, index, source: 0, row: first + i * stage.dilation, worker))
       }
-      kernels.depthwise(
-        state.rows, stage.kernel, stage.stride, stage.output.width, channels, stage.weights.base,
-        stage.bias.base, out, stage.clamp)
+      if stage.dilation == 1 {
+        kernels.depthwise(
+          state.rows, stage.kernel, stage.stride, stage.output.width, channels,
+          stage.weights.base, stage.bias.base, out, stage.clamp)
+      } else {
+        kernels.depthwise_dilated(
+          state.rows, stage.kernel, stage.dilation, stage.output.width, channels,
+          stage.weights.base, stage.bias.base, out, stage.clamp)
+      }
       precondition(addend == nil, "a depthwise convolution adds nothing")
     }
     if isLast { output.clearPadding(row: y) }
   }
 
-  /// One segment per kernel row and source.
+  /// One segment per kernel row and source; one per tap when taps are no neighbours.
   private func fillSegments(
     _ stage: ChainStage, _ index: Int, firstRow: Int, _ worker: Worker
   ) -> Int {
@@ -122,10 +132,15 @@ final class Chain {
     for i in 0..<stage.kernel {
       for source in 0..<sourceCount {
         let channels = index == 0 ? sources[source].shape.channels : stage.input.channels
-        segments[count] = vos_segment(
-          base: inputRow(stage, index, source: source, row: firstRow + i, worker),
-          stride: stage.stride * channels, depth: stage.kernel * channels)
-        count += 1
+        let row = inputRow(
+          stage, index, source: source, row: firstRow + i * stage.dilation, worker)
+        let runs = stage.dilation == 1 ? 1 : stage.kernel
+        for run in 0..<runs {
+          segments[count] = vos_segment(
+            base: row + run * stage.dilation * channels, stride: stage.stride * channels,
+            depth: stage.kernel / runs * channels)
+          count += 1
+        }
       }
     }
     return count
@@ -159,7 +174,7 @@ final class Chain {
 /// One thread's rings and positions in a tile.
 private final class Worker {
   final class StageState {
-    /// Input rows of this stage, `kernel` of them; the first stage reads from the arena.
+    /// Input rows of this stage, `span` of them; the first stage reads from the arena.
     private let ring: AlignedBuffer
     private let stage: ChainStage
     let addendLine: AlignedBuffer
@@ -171,11 +186,12 @@ private final class Worker {
     init(stage: ChainStage, sources: Int, isFirst: Bool) {
       self.stage = stage
       // Zeroed once: rows are written between the zero columns and never over them.
-      ring = AlignedBuffer(count: isFirst ? 0 : stage.kernel * stage.lineCount)
+      ring = AlignedBuffer(count: isFirst ? 0 : stage.span * stage.lineCount)
       let isUpsampled = if case .upsampled = stage.addend { true } else { false }
       addendLine = AlignedBuffer(
         count: isUpsampled ? stage.output.width * stage.output.channels : 0)
-      segments = .allocate(capacity: stage.kernel * max(1, sources))
+      let runs = stage.dilation == 1 ? 1 : stage.kernel
+      segments = .allocate(capacity: stage.kernel * runs * max(1, sources))
       rows = .allocate(capacity: stage.kernel)
     }
 
@@ -186,7 +202,7 @@ private final class Worker {
 
     /// The ring's line for input row `y`, from its left zero column.
     func line(_ y: Int) -> UnsafeMutablePointer<Float> {
-      ring.base + y % stage.kernel * stage.lineCount
+      ring.base + y % stage.span * stage.lineCount
     }
 
     /// Column 0 of that line.

@@ -231,7 +231,7 @@ struct PlanCompiler {
     var result: [Graph.Value: Int] = [:]
     for case .chain(let chain) in steps {
       let node = graph[chain[0].node]
-      for input in node.inputs { result[input] = max(result[input] ?? 0, node.kernel / 2) }
+      for input in node.inputs { result[input] = max(result[input] ?? 0, node.padding) }
     }
     return result
   }
@@ -249,8 +249,7 @@ struct PlanCompiler {
     }
     func make(_ kind: ChainStage.Kind, _ convolution: Operation.Convolution) -> ChainStage {
       ChainStage(
-        kind: kind, kernel: convolution.kernel, stride: convolution.stride, input: input,
-        output: shape(fused.node),
+        kind: kind, convolution: convolution, input: input, output: shape(fused.node),
         weights: kind == .dense
           ? weights.packedDense(
             convolution, sources: inputs.map(\.channels), outputs: node.channels)
@@ -277,6 +276,13 @@ extension Graph.Node {
     switch operation {
     case .convolution(let convolution), .depthwise(let convolution): convolution.kernel
     default: 1
+    }
+  }
+
+  fileprivate var padding: Int {
+    switch operation {
+    case .convolution(let convolution), .depthwise(let convolution): convolution.padding
+    default: 0
     }
   }
 

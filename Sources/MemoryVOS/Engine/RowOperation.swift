@@ -6,6 +6,8 @@ import CKernels
 final class RowOperation {
   private enum Kind {
     case affine(scale: Float, shift: Float)
+    case channelAffine(scale: [Float], shift: [Float])
+    case maxPool
     case normalize
     case relu(high: Float)
     case add(FeatureMap)
@@ -32,6 +34,9 @@ final class RowOperation {
     let (from, to) = (inputs[0].shape, output.shape)
     switch operation {
     case .affine(let scale, let shift): kind = .affine(scale: scale, shift: shift)
+    case .channelAffine(let scale, let shift):
+      kind = .channelAffine(scale: scale, shift: shift)
+    case .maxPool: kind = .maxPool
     case .normalize: kind = .normalize
     case .relu: kind = .relu(high: .infinity)
     case .relu6: kind = .relu(high: 6)
@@ -72,6 +77,13 @@ final class RowOperation {
       var row: UnsafePointer<Float>? = UnsafePointer(input.row(y))
       var weight: Float = 1
       kernels.combine_rows(&row, &weight, 1, width * channels, scale, shift, out)
+    case .channelAffine(let scale, let shift):
+      let row = input.row(y)
+      for c in 0..<channels {
+        let (a, b) = (scale[c], shift[c])
+        for i in stride(from: c, to: width * channels, by: channels) { out[i] = a * row[i] + b }
+      }
+    case .maxPool: largest(y, into: out)
     case .normalize: kernels.normalize(input.row(y), channels, width, channels, out, channels)
     case .relu(let high):
       let row = input.row(y)
@@ -86,6 +98,17 @@ final class RowOperation {
     case .resize(let rows, let columns):
       resizeVertically(rows, y: y, into: line)
       kernels.resize_row(line, columns.start, columns.weights, columns.taps, width, out)
+    }
+  }
+
+  private func largest(_ y: Int, into out: UnsafeMutablePointer<Float>) {
+    withUnsafeTemporaryAllocation(of: UnsafePointer<Float>?.self, capacity: 3) { rows in
+      for i in 0..<3 {
+        let row = 2 * y + i - 1
+        let isInside = row >= 0 && row < input.shape.height
+        rows.initializeElement(at: i, to: isInside ? UnsafePointer(input.row(row)) : nil)
+      }
+      kernels.max_pool(rows.baseAddress, output.shape.width, output.shape.channels, out)
     }
   }
 

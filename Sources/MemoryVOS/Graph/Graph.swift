@@ -61,16 +61,19 @@ package struct Graph: Sendable {
 
   /// Multiply-adds of all convolutions for a network input of `size`.
   package func multiplyAdds(at size: FrameSize) -> Int {
-    nodes.reduce(0) { total, node in
-      let pixels = (size.height / node.stride) * (size.width / node.stride)
-      return switch node.operation {
-      case .convolution(let convolution):
-        total + pixels * node.channels * convolution.kernel * convolution.kernel
-          * node.inputs.reduce(0) { $0 + self[$1].channels }
-      case .depthwise(let convolution):
-        total + pixels * node.channels * convolution.kernel * convolution.kernel
-      default: total
-      }
+    nodes.reduce(0) { $0 + multiplyAdds(of: $1, at: size) }
+  }
+
+  /// Multiply-adds of one convolution; 0 for other operations.
+  func multiplyAdds(of node: Node, at size: FrameSize) -> Int {
+    let pixels = (size.height / node.stride) * (size.width / node.stride)
+    return switch node.operation {
+    case .convolution(let convolution):
+      pixels * node.channels * convolution.kernel * convolution.kernel
+        * node.inputs.reduce(0) { $0 + self[$1].channels }
+    case .depthwise(let convolution):
+      pixels * node.channels * convolution.kernel * convolution.kernel
+    default: 0
     }
   }
 }
@@ -81,10 +84,10 @@ package struct Graph: Sendable {
 package enum Operation: Sendable {
   /// A tensor that the caller provides.
   case input(name: String)
-  /// Dense convolution with bias and zero padding `kernel / 2`. Several operands are read as their
-  /// concatenation along channels.
+  /// Dense convolution with bias and zero padding. Several operands are read as their concatenation
+  /// along channels.
   case convolution(Convolution)
-  /// Depthwise convolution with bias and zero padding `kernel / 2`.
+  /// Depthwise convolution with bias and zero padding.
   case depthwise(Convolution)
   /// max(x, 0).
   case relu
@@ -96,8 +99,12 @@ package enum Operation: Sendable {
   case upsample(factor: Int)
   /// Mean over `factor` × `factor` pixels.
   case averagePool(factor: Int)
+  /// The largest of 3×3 pixels at stride 2, of those inside the map.
+  case maxPool
   /// scale · x + shift.
   case affine(scale: Float, shift: Float)
+  /// scale[c] · x + shift[c], constants for each channel c.
+  case channelAffine(scale: [Float], shift: [Float])
   /// x / max(L2 norm over channels, 1e-12), at each pixel.
   case normalize
 
@@ -107,6 +114,13 @@ package enum Operation: Sendable {
     package let name: String
     package let kernel: Int
     package let stride: Int
+    /// Pixels from one tap to the next (Yu and Koltun, ICLR 2016); 1 for neighbours.
+    package let dilation: Int
+
+    /// Pixels that the taps span in each direction.
+    package var span: Int { (kernel - 1) * dilation + 1 }
+    /// Zeros on each side of the operand.
+    package var padding: Int { kernel / 2 * dilation }
 
     package var weight: String { name + ".weight" }
     package var bias: String { name + ".bias" }

@@ -15,22 +15,26 @@ package struct GraphBuilder {
 
   /// Dense convolution over the concatenation of `inputs`.
   package mutating func convolution(
-    _ name: String, _ inputs: [Graph.Value], channels: Int, kernel: Int = 1, stride: Int = 1
+    _ name: String, _ inputs: [Graph.Value], channels: Int, kernel: Int = 1, stride: Int = 1,
+    dilation: Int = 1
   ) -> Graph.Value {
     let scale = sameStride(inputs)
     let depth = inputs.reduce(0) { $0 + graph[$1].channels }
     declare(name, shape: [channels, depth, kernel, kernel])
-    let convolution = Operation.Convolution(name: name, kernel: kernel, stride: stride)
+    let convolution = Operation.Convolution(
+      name: name, kernel: kernel, stride: stride, dilation: dilation)
     return append(.convolution(convolution), inputs, channels, scale * stride)
   }
 
   /// Depthwise convolution.
   package mutating func depthwise(
-    _ name: String, _ input: Graph.Value, kernel: Int, stride: Int = 1
+    _ name: String, _ input: Graph.Value, kernel: Int, stride: Int = 1, dilation: Int = 1
   ) -> Graph.Value {
+    precondition(stride == 1 || dilation == 1, "a depthwise convolution with stride and dilation")
     let channels = graph[input].channels
     declare(name, shape: [channels, 1, kernel, kernel])
-    let convolution = Operation.Convolution(name: name, kernel: kernel, stride: stride)
+    let convolution = Operation.Convolution(
+      name: name, kernel: kernel, stride: stride, dilation: dilation)
     return append(.depthwise(convolution), [input], channels, graph[input].stride * stride)
   }
 
@@ -43,6 +47,15 @@ package struct GraphBuilder {
   /// scale · x + shift.
   package mutating func affine(_ x: Graph.Value, scale: Float, shift: Float) -> Graph.Value {
     same(.affine(scale: scale, shift: shift), x)
+  }
+
+  /// scale[c] · x + shift[c] for each channel c.
+  package mutating func channelAffine(
+    _ x: Graph.Value, scale: [Float], shift: [Float]
+  ) -> Graph.Value {
+    let channels = graph[x].channels
+    precondition(scale.count == channels && shift.count == channels, "constants per channel")
+    return same(.channelAffine(scale: scale, shift: shift), x)
   }
 
   /// Unit length over channels.
@@ -63,6 +76,11 @@ package struct GraphBuilder {
   /// Mean over squares of `factor` pixels.
   package mutating func averagePool(_ x: Graph.Value, factor: Int) -> Graph.Value {
     append(.averagePool(factor: factor), [x], graph[x].channels, graph[x].stride * factor)
+  }
+
+  /// The largest of 3×3 pixels at stride 2.
+  package mutating func maxPool(_ x: Graph.Value) -> Graph.Value {
+    append(.maxPool, [x], graph[x].channels, graph[x].stride * 2)
   }
 
   /// Names a result of the graph.

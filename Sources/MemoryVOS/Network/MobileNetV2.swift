@@ -1,32 +1,45 @@
 // The image encoder: MobileNetV2 (Sandler et al., CVPR 2018) up to stride 16, batch norm folded.
 
-/// Blocks 0…13 of MobileNetV2 1.0 in torchvision's layout and names.
+/// Blocks 0…13 of MobileNetV2 in torchvision's layout and names.
 struct MobileNetV2 {
   /// The parameters' prefix, `k` in `vos-mobile`.
   let name: String
+  /// Multiplies all channels.
+  let width: Double
 
   /// Rows of table 2: expansion t, channels c, repetitions n, stride s of the first.
   private static let rows: [(t: Int, c: Int, n: Int, s: Int)] = [
     (1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1),
   ]
 
-  /// image `[H, W, 3]` → f4 `[H/4, W/4, 24]`, f8 `[H/8, W/8, 32]`, f16 `[H/16, W/16, 96]`.
+  /// image `[H, W, 3]` → f4 `[H/4, W/4, 24]`, f8 `[H/8, W/8, 32]`, f16 `[H/16, W/16, 96]` at width 1.
   func append(
     to graph: inout GraphBuilder, image: Graph.Value
   ) -> (f4: Graph.Value, f8: Graph.Value, f16: Graph.Value) {
-    var x = graph.convolution("\(name).features.0.0", [image], channels: 32, kernel: 3, stride: 2)
+    var x = graph.convolution(
+      "\(name).features.0.0", [image], channels: Self.scaled(32, by: width), kernel: 3, stride: 2)
     x = graph.relu6(x)
     var blocks = [x]
     for row in Self.rows {
       for repetition in 0..<row.n {
         let block = InvertedResidual(
-          name: "\(name).features.\(blocks.count)", channels: row.c, expansion: row.t,
+          name: "\(name).features.\(blocks.count)",
+          channels: Self.scaled(row.c, by: width), expansion: row.t,
           stride: repetition == 0 ? row.s : 1)
         x = block.append(to: &graph, x)
         blocks.append(x)
       }
     }
     return (blocks[3], blocks[6], blocks[13])
+  }
+
+  /// The multiple of 8 nearest to `channels` · `width`, but not below 90 % of it (torchvision's
+  /// `_make_divisible`); `channels` themselves at width 1.
+  static func scaled(_ channels: Int, by width: Double) -> Int {
+    guard width != 1 else { return channels }
+    let wanted = Double(channels) * width
+    let rounded = max(8, Int(wanted + 4) / 8 * 8)
+    return Double(rounded) < 0.9 * wanted ? rounded + 8 : rounded
   }
 }
 

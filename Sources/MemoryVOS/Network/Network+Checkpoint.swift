@@ -21,13 +21,7 @@ extension Network {
     let parameters = NetworkGraphs(configuration).parameters
     try checkpoint.check(expected: parameters.map { ($0.name, $0.shape) })
     var tensors: [String: [Float]] = [:]
-    for (name, tensor) in checkpoint.tensors {
-      do { tensors[name] = try tensor.floats() } catch {
-        throw CheckpointError(
-          path: checkpoint.path, tensor: name, expected: error.expected, found: error.found,
-          suggestion: error.suggestion)
-      }
-    }
+    for name in checkpoint.tensors.keys { tensors[name] = try checkpoint.floats(name) }
     self.init(configuration: configuration, weights: Weights(tensors))
   }
 

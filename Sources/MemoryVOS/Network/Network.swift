@@ -28,15 +28,9 @@ public final class Network: Sendable {
   public func multiplyAdds(
     at size: FrameSize, memoryFrames: Int, topK: Int
   ) -> (perFrame: Int, perObject: Int) {
-    let positions = (size.width / 16) * (size.height / 16)
-    let total = positions * memoryFrames
-    let kept = topK == 0 ? total : min(topK, total)
-    let perFrame =
-      graphs.keyEncoder.multiplyAdds(at: size) + positions * total * configuration.keyChannels
-    let perObject =
-      graphs.valueEncoder.multiplyAdds(at: size) + graphs.decoder.multiplyAdds(at: size)
-      + positions * kept * configuration.valueChannels
-    return (perFrame, perObject)
+    parts(at: size, memoryFrames: memoryFrames, topK: topK).reduce((0, 0)) {
+      ($0.0 + $1.perFrame, $0.1 + $1.perObject)
+    }
   }
 }
 

@@ -1,9 +1,23 @@
-// Which network a checkpoint holds. Stored as JSON in the checkpoint's metadata.
+// Which network a checkpoint holds. Stored as JSON in the checkpoint's metadata; docs/CONFIGURATIONS.md
+// shows what the parts cost.
 
 /// Sizes and options of a network.
 ///
 /// One immutable value; the defaults are `vos-mobile`.
 public struct NetworkConfiguration: Sendable, Hashable, Codable {
+  /// What computes the image's features.
+  public enum Encoder: String, Sendable, Codable, CaseIterable {
+    /// MobileNetV2's first 14 blocks (Sandler et al., CVPR 2018).
+    case mobileNetV2 = "mobilenet_v2"
+    /// ResNet-18 up to stride 16 (He et al., CVPR 2016), normalising the image as ImageNet's weights
+    /// expect: for teachers.
+    case resNet18 = "resnet18"
+  }
+
+  /// What computes the image's features.
+  public var encoder = Encoder.mobileNetV2
+  /// Multiplies the channels of MobileNetV2, rounded as its authors do; pretrained weights are of 1.
+  public var encoderWidth = 1.0
   /// Channels of a key, 64 as in STCN.
   public var keyChannels = 64
   /// Channels of a memory value, a quarter of STCN's.
@@ -12,6 +26,10 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
   public var decoderChannels = [128, 64, 32]
   /// Channels of the value encoder: mask stem, stride 4, stride 8.
   public var valueEncoderChannels = [16, 48, 96]
+  /// Multiplies `decoderChannels` and `valueEncoderChannels`, rounded as `encoderWidth` does.
+  public var decoderWidth = 1.0
+  /// Dilations of an atrous pyramid in front of the decoder, such as 1, 3, 6; empty: it has none.
+  public var asppRates: [Int] = []
   /// Channels of the refinement head at half resolution; 0: the network has none.
   public var refinementChannels = 0
   /// Entries per query that the memory read keeps; 0 keeps all.
@@ -27,16 +45,31 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
     func read<T: Decodable>(_ key: CodingKeys, _ value: T) throws -> T {
       try values.decodeIfPresent(T.self, forKey: key) ?? value
     }
+    encoder = try read(.encoder, defaults.encoder)
+    encoderWidth = try read(.encoderWidth, defaults.encoderWidth)
     keyChannels = try read(.keyChannels, defaults.keyChannels)
     valueChannels = try read(.valueChannels, defaults.valueChannels)
     decoderChannels = try read(.decoderChannels, defaults.decoderChannels)
     valueEncoderChannels = try read(.valueEncoderChannels, defaults.valueEncoderChannels)
+    decoderWidth = try read(.decoderWidth, defaults.decoderWidth)
+    asppRates = try read(.asppRates, defaults.asppRates)
     refinementChannels = try read(.refinementChannels, defaults.refinementChannels)
     topK = try read(.topK, defaults.topK)
   }
 
+  /// Channels of the features before the last layer, at stride 4.
+  public var featureChannels: Int { scaledDecoderChannels.last ?? 0 }
+
+  var scaledDecoderChannels: [Int] {
+    decoderChannels.map { MobileNetV2.scaled($0, by: decoderWidth) }
+  }
+
+  var scaledValueEncoderChannels: [Int] {
+    valueEncoderChannels.map { MobileNetV2.scaled($0, by: decoderWidth) }
+  }
+
   /// What makes a network of this configuration impossible, or `nil`.
-  var problem: String? {
+  public var problem: String? {
     let widths = [keyChannels, valueChannels] + decoderChannels + valueEncoderChannels
     guard decoderChannels.count == 3, valueEncoderChannels.count == 3 else {
       return
@@ -49,6 +82,15 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
     guard valueChannels % 16 == 0 else {
       return "value_channels \(valueChannels), not a multiple of 16"
     }
+    for (key, width) in [("encoder_width", encoderWidth), ("decoder_width", decoderWidth)] {
+      guard (0.1...4).contains(width) else { return "\(key) \(width), not in 0.1…4" }
+    }
+    guard encoder == .mobileNetV2 || encoderWidth == 1 else {
+      return "encoder_width \(encoderWidth): only mobilenet_v2 has widths"
+    }
+    guard asppRates.count <= 8, Set(asppRates).count == asppRates.count,
+      asppRates.allSatisfy({ (1...64).contains($0) })
+    else { return "aspp_rates \(asppRates), not up to 8 different ones in 1…64" }
     guard (0...4096).contains(refinementChannels) else {
       return "refinement_channels \(refinementChannels), not in 0…4096"
     }
@@ -57,11 +99,42 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
   }
 
   enum CodingKeys: String, CodingKey {
+    case encoder
+    case encoderWidth = "encoder_width"
     case keyChannels = "key_channels"
     case valueChannels = "value_channels"
     case decoderChannels = "decoder_channels"
     case valueEncoderChannels = "value_encoder_channels"
+    case decoderWidth = "decoder_width"
+    case asppRates = "aspp_rates"
     case refinementChannels = "refinement_channels"
     case topK = "top_k"
+  }
+}
+
+extension NetworkConfiguration {
+  /// The names that `init(preset:)` knows.
+  public static let presets = ["vos-mobile", "vos-mobile-lite", "vos-mobile-plus", "vos-teacher"]
+
+  /// A configuration by its name; `nil` for others than `presets`.
+  ///
+  /// `vos-mobile-lite` has narrower value encoder and decoder, `vos-mobile-plus` an atrous pyramid and
+  /// a refinement head; `vos-teacher` has a ResNet-18, wide values and decoder, and both.
+  public init?(preset: String) {
+    switch preset {
+    case "vos-mobile": break
+    case "vos-mobile-lite": decoderWidth = 0.5
+    case "vos-mobile-plus":
+      asppRates = [1, 3, 6]
+      refinementChannels = 16
+    case "vos-teacher":
+      encoder = .resNet18
+      valueChannels = 256
+      decoderChannels = [256, 128, 64]
+      valueEncoderChannels = [32, 96, 192]
+      asppRates = [1, 3, 6]
+      refinementChannels = 16
+    default: return nil
+    }
   }
 }

@@ -36,7 +36,12 @@ package struct NetworkGraphs: Sendable {
   ) -> (Graph, FeatureChannels) {
     var graph = GraphBuilder()
     let image = graph.input("image", channels: 3, stride: 1)
-    let (f4, f8, f16) = MobileNetV2(name: "k").append(to: &graph, image: image)
+    let (f4, f8, f16) =
+      switch configuration.encoder {
+      case .mobileNetV2:
+        MobileNetV2(name: "k", width: configuration.encoderWidth).append(to: &graph, image: image)
+      case .resNet18: ResNet18(name: "k").append(to: &graph, image: image)
+      }
     let key = graph.convolution("key", [f16], channels: configuration.keyChannels, kernel: 3)
     if let head = refinementHead(configuration) {
       graph.output("f2", head.appendSkip(to: &graph, image: image))
@@ -59,7 +64,7 @@ package struct NetworkGraphs: Sendable {
   private static func valueEncoder(
     _ configuration: NetworkConfiguration, _ features: FeatureChannels
   ) -> Graph {
-    let widths = configuration.valueEncoderChannels
+    let widths = configuration.scaledValueEncoderChannels
     var graph = GraphBuilder()
     let mask = graph.input("mask", channels: 1, stride: 1)
     let others = graph.input("others", channels: 1, stride: 1)
@@ -81,7 +86,7 @@ package struct NetworkGraphs: Sendable {
   private static func decoder(
     _ configuration: NetworkConfiguration, _ features: FeatureChannels
   ) -> Graph {
-    let widths = configuration.decoderChannels
+    let widths = configuration.scaledDecoderChannels
     var graph = GraphBuilder()
     let readout = graph.input("readout", channels: configuration.valueChannels, stride: 16)
     let previous = graph.input("previous", channels: 1, stride: 1)
@@ -96,6 +101,9 @@ package struct NetworkGraphs: Sendable {
     let p16 = graph.averagePool(p8, factor: 2)
 
     var x = graph.relu(graph.convolution("d16", [readout, f16, p16], channels: widths[0]))
+    if !configuration.asppRates.isEmpty {
+      x = AtrousPyramid(name: "a16", rates: configuration.asppRates).append(to: &graph, x)
+    }
     for index in 0..<2 { x = Residual(name: "r16.\(index)", kernel: 5).append(to: &graph, x) }
     for (stride, skip, width, kernel) in [
       (8, [f8, p8], widths[1], 5), (4, [f4, p4], widths[2], 3),

@@ -57,7 +57,7 @@ private func plainResult(
   case .input(let name): return inputs[name] ?? PlainMap(shape) { _, _, _ in .nan }
   case .convolution(let convolution):
     let (weight, bias) = (weights[convolution.weight], weights[convolution.bias])
-    let k = convolution.kernel
+    let (k, d) = (convolution.kernel, convolution.dilation)
     let depth = operands.reduce(0) { $0 + $1.shape.channels }
     return PlainMap(shape) { y, x, o in
       var sum = Double(bias[o])
@@ -70,7 +70,8 @@ private func plainResult(
               sum +=
                 Double(w)
                 * operand[
-                  y * convolution.stride + i - k / 2, x * convolution.stride + j - k / 2, c]
+                  y * convolution.stride + (i - k / 2) * d,
+                  x * convolution.stride + (j - k / 2) * d, c]
             }
           }
         }
@@ -80,14 +81,15 @@ private func plainResult(
     }
   case .depthwise(let convolution):
     let (weight, bias) = (weights[convolution.weight], weights[convolution.bias])
-    let k = convolution.kernel
+    let (k, d) = (convolution.kernel, convolution.dilation)
     return PlainMap(shape) { y, x, c in
       var sum = Double(bias[c])
       for i in 0..<k {
         for j in 0..<k {
           sum +=
             Double(weight[(c * k + i) * k + j])
-            * operands[0][y * convolution.stride + i - k / 2, x * convolution.stride + j - k / 2, c]
+            * operands[0][
+              y * convolution.stride + (i - k / 2) * d, x * convolution.stride + (j - k / 2) * d, c]
         }
       }
       return sum
@@ -97,6 +99,19 @@ private func plainResult(
   case .add: return PlainMap(shape) { operands[0][$0, $1, $2] + operands[1][$0, $1, $2] }
   case .affine(let scale, let shift):
     return PlainMap(shape) { Double(scale) * operands[0][$0, $1, $2] + Double(shift) }
+  case .channelAffine(let scale, let shift):
+    return PlainMap(shape) { Double(scale[$2]) * operands[0][$0, $1, $2] + Double(shift[$2]) }
+  case .maxPool:
+    return PlainMap(shape) { y, x, c in
+      var largest = -Double.infinity
+      let map = operands[0]
+      for row in max(2 * y - 1, 0)...min(2 * y + 1, map.shape.height - 1) {
+        for column in max(2 * x - 1, 0)...min(2 * x + 1, map.shape.width - 1) {
+          largest = max(largest, map[row, column, c])
+        }
+      }
+      return largest
+    }
   case .averagePool(let factor):
     return PlainMap(shape) { y, x, c in
       var sum = 0.0
