@@ -24,7 +24,8 @@ extension BenchmarkCommand {
       batch: batch, frames: frames, objects: 1, size: FrameSize(width: side, height: side),
       images: random(batch * frames * pixels * 3),
       masks: random(batch * frames * pixels).map { $0 > 0 ? 1 : 0 })
-    let step = try TrainingStep(NetworkConfiguration(), threads: engine.threads)
+    let configuration = NetworkConfiguration(preset: network) ?? NetworkConfiguration()
+    let step = try TrainingStep(configuration, threads: engine.threads)
     var parameters = step.gradients
     parameters.initialize(seed: 1)
     var optimizer = AdamW(parameters)
@@ -40,7 +41,7 @@ extension BenchmarkCommand {
         framesPerSecond: JSONOutput.rounded(
           Double(batch * frames) / seconds.sorted()[seconds.count / 2]),
         step: TimeStatistics(seconds), batch: batch, frames: frames, objects: 1, size: side,
-        threads: engine.threads ?? Machine().cores, steps: steps,
+        threads: engine.threads ?? Machine().cores, steps: steps, network: network,
         peakMemoryMb: JSONOutput.rounded(Double(Machine.peakMemory) / 1e6, digits: 1)),
       version: VOSCommand.configuration.version, machine: Machine())
     if json { try JSONOutput.print(record) } else { record.print() }
@@ -56,6 +57,7 @@ extension BenchmarkCommand {
       let size: Int
       let threads: Int
       let steps: Int
+      let network: String
       let peakMemoryMb: Double
     }
 
@@ -68,7 +70,7 @@ extension BenchmarkCommand {
         """
         training      \(training.framesPerSecond) frames/s, \(training.step.medianMs) ms a step
         peak memory   \(training.peakMemoryMb) MB
-        settings      batch \(training.batch) of \(training.frames) frames, \
+        settings      \(training.network), batch \(training.batch) of \(training.frames) frames, \
         \(training.size)×\(training.size), \(training.objects) object, \
         \(training.threads) threads, \(training.steps) steps
         machine       \(machine.processor), \(machine.instructionSet) kernels

@@ -18,6 +18,7 @@ struct BenchmarkCommand: ParsableCommand {
         vos-cli benchmark --size 480x864 --objects 3 --threads 1
         VOS_ISA=scalar vos-cli benchmark --steps 10 --json
         vos-cli benchmark --training --steps 10
+        vos-cli benchmark --training --network vos-teacher --steps 3
       """)
 
   @Option(help: CheckpointLocation.help)
@@ -37,6 +38,12 @@ struct BenchmarkCommand: ParsableCommand {
   @Flag(help: "Time training steps instead: batch 3, four frames of 256×256, one object.")
   var training = false
 
+  @Option(
+    help: ArgumentHelp(
+      "With --training: \(NetworkConfiguration.presets.joined(separator: ", ")).",
+      valueName: "name"))
+  var network = "vos-mobile"
+
   @Flag(help: "Print JSON; the whole step is step.median_ms, training training.frames_per_second.")
   var json = false
 
@@ -44,6 +51,13 @@ struct BenchmarkCommand: ParsableCommand {
     guard case .exact = size else { throw ValidationError("--size needs height and width: HxW") }
     guard (1...254).contains(objects) else {
       throw ValidationError("--objects must be between 1 and 254")
+    }
+    guard NetworkConfiguration(preset: network) != nil else {
+      throw ValidationError(
+        "--network \(network): one of \(NetworkConfiguration.presets.joined(separator: ", "))")
+    }
+    guard training || network == "vos-mobile" else {
+      throw ValidationError("--network is for --training; name a --checkpoint")
     }
     guard (1...1_000_000).contains(steps) else {
       throw ValidationError("--steps must be between 1 and 1000000")

@@ -21,35 +21,63 @@ import Testing
     check(configuration, variant, FrameSize(width: 80, height: 48))
   }
 
+  /// What no network of ours does yet: dense dilation, dilation behind other rows of a chain.
+  @Test(arguments: EngineVariant.all, [1, 2, 3, 7])
+  func dilatedConvolutionsAgree(_ variant: EngineVariant, _ dilation: Int) {
+    var builder = GraphBuilder()
+    let a = builder.input("a", channels: 3, stride: 1)
+    let b = builder.input("b", channels: 5, stride: 1)
+    var x = builder.convolution("c", [a, b], channels: 9, kernel: 3, dilation: dilation)
+    x = builder.relu(x)
+    x = builder.depthwise("d", x, kernel: 3, dilation: dilation)
+    x = builder.convolution("e", [x], channels: 17, kernel: 3, stride: 2, dilation: dilation)
+    builder.output("largest", builder.maxPool(x))
+    builder.output("whole", x)
+    let graph = builder.graph
+    var random = SeededGenerator(seed: 3)
+    var tensors: [String: [Float]] = [:]
+    for parameter in graph.parameters {
+      tensors[parameter.name] = (0..<parameter.count).map { _ in
+        Float.random(in: -0.5...0.5, using: &random)
+      }
+    }
+    for size in [FrameSize(width: 16, height: 16), FrameSize(width: 48, height: 32)] {
+      check(graph, Weights(tensors), variant, size)
+    }
+  }
+
   private func check(
     _ configuration: NetworkConfiguration, _ variant: EngineVariant, _ size: FrameSize
   ) {
     let network = Network.random(seed: 7, configuration: configuration)
+    let graphs = [network.graphs.keyEncoder, network.graphs.valueEncoder, network.graphs.decoder]
+    for graph in graphs { check(graph, network.weights, variant, size) }
+  }
+
+  private func check(
+    _ graph: Graph, _ weights: Weights, _ variant: EngineVariant, _ size: FrameSize
+  ) {
     let kernels = Kernels(variant.instructionSet)
     let pool = ThreadPool(threadCount: variant.threads)
     var options = PlanOptions()
     options.fusesChains = variant.fusesChains
-    let graphs = [network.graphs.keyEncoder, network.graphs.valueEncoder, network.graphs.decoder]
-    for graph in graphs {
-      let plan = Plan(
-        graph, size: size, weights: network.weights, kernels: kernels, pool: pool,
-        options: options)
-      var random = SeededGenerator(seed: UInt64(size.area))
-      var inputs: [String: PlainMap] = [:]
-      for (name, map) in plan.inputs.sorted(by: { $0.key < $1.key }) {
-        let scalars = (0..<map.shape.count).map { _ in Float.random(in: -1...1, using: &random) }
-        map.assign(scalars)
-        inputs[name] = PlainMap(map.shape, scalars)
-      }
-      let expected = runPlainly(graph, size: size, weights: network.weights, inputs: inputs)
-      for round in 1...2 {  // The second run meets what the first left in the arena.
-        plan.run()
-        for (name, map) in plan.outputs {
-          let difference = Difference(map.scalars, expected[name]?.scalars ?? [])
-          #expect(
-            difference.maximum <= 1e-4 * max(1, difference.scale),
-            "\(name), run \(round): \(difference)")
-        }
+    let plan = Plan(
+      graph, size: size, weights: weights, kernels: kernels, pool: pool, options: options)
+    var random = SeededGenerator(seed: UInt64(size.area))
+    var inputs: [String: PlainMap] = [:]
+    for (name, map) in plan.inputs.sorted(by: { $0.key < $1.key }) {
+      let scalars = (0..<map.shape.count).map { _ in Float.random(in: -1...1, using: &random) }
+      map.assign(scalars)
+      inputs[name] = PlainMap(map.shape, scalars)
+    }
+    let expected = runPlainly(graph, size: size, weights: weights, inputs: inputs)
+    for round in 1...2 {  // The second run meets what the first left in the arena.
+      plan.run()
+      for (name, map) in plan.outputs {
+        let difference = Difference(map.scalars, expected[name]?.scalars ?? [])
+        #expect(
+          difference.maximum <= 1e-4 * max(1, difference.scale),
+          "\(name), run \(round): \(difference)")
       }
     }
   }
