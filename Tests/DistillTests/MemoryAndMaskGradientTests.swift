@@ -300,7 +300,9 @@ struct TrainingStepTests {
     checkSlope(step, parameters, batch)
   }
 
-  @Test(arguments: NetworkConfiguration.examples)
+  @Test(
+    arguments: NetworkConfiguration.examples
+      + NetworkConfiguration.presets.compactMap { NetworkConfiguration(preset: $0) })
   func everyConfiguration(_ configuration: NetworkConfiguration) throws {
     var loss = LossConfiguration()
     loss.hardestShare = 1
