@@ -1,6 +1,7 @@
 """Write a PyTorch model's outputs as `vos-cli distill` reads them.
 
     python export_teacher.py FRAMES MASK.png OUTPUT.safetensors --model module:function [--side 480]
+        [--features decoder.pred]
 
 FRAMES is a folder of images, MASK.png the indexed mask of the first of them. `module:function` names a
 function of your own (on the import path) that returns a teacher, an object with a STCN-like interface:
@@ -16,12 +17,16 @@ one entry for each frame in memory, the first frame always, then every fifth.
 The file (safetensors), one for each clip, named CLIP.safetensors:
     log_odds  F16 [T, K + 1, h, w]  log-odds after soft aggregation, background first; here h = H / 4
     metadata  format "vos-teacher-outputs", format_version "1", objects "1,2" (the labels in the mask)
-`features`, F16 [T, K, h, w, C], the inputs of the model's last layer, may be added for the losses on
-features: collect them with a forward hook and pass them to `save`.
+    features  F16 [T, K, h', w', C], with --features: what that layer of the model (a torch.nn.Module)
+              reads, for the losses on features; name the last layer before the logit
+
+The frames' order is that of their names with runs of digits read as numbers, as `vos-cli` reads a folder;
+docs/RECIPES.md describes the layout.
 """
 import argparse
 import importlib
 import os
+import re
 
 import numpy as np
 import torch
@@ -47,12 +52,16 @@ def save(path, log_odds, objects, features=None):
         "format_version": "1",
         "objects": ",".join(str(o) for o in objects),
     }
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     save_file(tensors, path + ".part", metadata=metadata)
     os.replace(path + ".part", path)
 
 
-def propagate(model, frames, mask, objects, side, every=5):
-    """frames: PIL images; mask: [h, w] labels of the first. Yields [K + 1, H / 4, W / 4] per frame."""
+def propagate(model, frames, mask, objects, side, every=5, tap=None):
+    """frames: PIL images; mask: [h, w] labels of the first; tap: list that a hook fills with [1, C, h', w'].
+
+    Yields log-odds [K + 1, H / 4, W / 4] and features [K, h', w', C] (None without a tap) per frame.
+    """
     keys, values, previous = [], [], None
     for number, frame in enumerate(frames):
         scale = side / min(frame.size)
@@ -60,18 +69,16 @@ def propagate(model, frames, mask, objects, side, every=5):
         image = torch.from_numpy(np.array(frame.convert("RGB").resize(size, Image.BILINEAR)).copy())
         image = image.permute(2, 0, 1)[None].float() / 255
         key, features = model.encode_key(image)
-        if number == 0:
-            planes = torch.stack([torch.from_numpy(mask == o).float() for o in objects])[None]
-            current = F.interpolate(planes, image.shape[2:], mode="area")[0]
-            log_odds = torch.log(torch.cat([1 - current.sum(0, keepdim=True), current]).clamp(1e-4, 1))
-        else:
+
+        def segment():
+            """Logits of every object, [K, H, W]."""
             logits = [
                 model.segment(features, key, keys, [v[k] for v in values], previous[k][None, None])
                 for k in range(len(objects))
             ]
-            log_odds = aggregate(torch.cat(logits, 1)[0])
-            current = torch.softmax(log_odds, 0)[1:]
-        if number % every == 0:
+            return torch.cat(logits, 1)[0]
+
+        def remember(current):
             keys.append(key)
             others = current.sum(0)
             values.append([
@@ -79,8 +86,35 @@ def propagate(model, frames, mask, objects, side, every=5):
                     image, features, c[None, None], (others - c).clamp(0, 1)[None, None])
                 for c in current
             ])
+
+        if number == 0:
+            planes = torch.stack([torch.from_numpy(mask == o).float() for o in objects])[None]
+            current = F.interpolate(planes, image.shape[2:], mode="area")[0]
+            log_odds = torch.log(torch.cat([1 - current.sum(0, keepdim=True), current]).clamp(1e-4, 1))
+            remember(current)
+            if tap is not None:
+                # The first frame is given; its features are those of predicting it from itself.
+                previous = current
+                segment()
+        else:
+            log_odds = aggregate(segment())
+            current = torch.softmax(log_odds, 0)[1:]
+            if number % every == 0:
+                remember(current)
         previous = current
-        yield F.avg_pool2d(log_odds[None], 4)[0].numpy()
+        collected = None
+        if tap is not None:
+            if len(tap) != len(objects):
+                raise SystemExit(
+                    f"the layer of --features ran {len(tap)} times for {len(objects)} objects")
+            collected = torch.cat(tap).permute(0, 2, 3, 1).numpy()
+            tap.clear()
+        yield F.avg_pool2d(log_odds[None], 4)[0].numpy(), collected
+
+
+def natural(name):
+    """Sorts frame2 before frame10."""
+    return [int(part) if part.isdigit() else part.lower() for part in re.split(r"(\d+)", name)]
 
 
 def main():
@@ -91,10 +125,13 @@ def main():
     parser.add_argument("output")
     parser.add_argument("--model", required=True, help="module:function that returns the teacher")
     parser.add_argument("--side", type=int, default=480, help="short side of the teacher's input")
+    parser.add_argument("--features", metavar="LAYER", help="store what this layer of the model reads")
     arguments = parser.parse_args()
     names = sorted(
-        n for n in os.listdir(arguments.frames)
-        if n.lower().endswith((".jpg", ".jpeg", ".png", ".bmp", ".webp")))
+        (n for n in os.listdir(arguments.frames)
+         if n.lower().endswith((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm"))
+         and not n.startswith(".")),
+        key=natural)
     if not names:
         parser.error(f"{arguments.frames}: no images")
     mask = np.array(Image.open(arguments.mask))
@@ -105,11 +142,22 @@ def main():
         parser.error(f"{arguments.mask}: no object")
     module, function = arguments.model.split(":")
     model = getattr(importlib.import_module(module), function)()
+    first = Image.open(os.path.join(arguments.frames, names[0]))
+    if mask.shape != first.size[::-1]:
+        parser.error(f"{arguments.mask}: {mask.shape[::-1]} pixels, {names[0]} has {first.size}")
+    tap = None
+    if arguments.features:
+        tap = []
+        model.get_submodule(arguments.features).register_forward_pre_hook(
+            lambda layer, inputs: tap.append(inputs[0].detach()))
     frames = (Image.open(os.path.join(arguments.frames, n)) for n in names)
     with torch.inference_mode():
-        outputs = np.stack(list(propagate(model, frames, mask, objects, arguments.side)))
-    save(arguments.output, outputs, objects)
-    print(f"{arguments.output}: {outputs.shape}")
+        outputs = list(propagate(model, frames, mask, objects, arguments.side, tap=tap))
+    log_odds = np.stack([o for o, _ in outputs])
+    features = None if tap is None else np.stack([f for _, f in outputs])
+    save(arguments.output, log_odds, objects, features)
+    shapes = f"log_odds {log_odds.shape}"
+    print(f"{arguments.output}: {shapes}" + ("" if features is None else f", features {features.shape}"))
 
 
 if __name__ == "__main__":

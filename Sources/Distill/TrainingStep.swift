@@ -119,6 +119,8 @@ public final class TrainingStep {
 }
 
 extension LossConfiguration {
+  /// Whether any loss compares features with a teacher's.
+  var needsTeacherFeatures: Bool { regression > 0 || (representation > 0 && omega > 0) }
   /// Whether any loss looks at the features before the last layer.
   var usesFeatures: Bool { representation > 0 || regression > 0 }
 }

@@ -20,25 +20,31 @@ public struct TrainingBatch: Sendable {
   public var images: [Float]
   /// `[B][T][K][H][W]`, 0 or 1, at most one object per pixel.
   public var masks: [Float]
+  /// `[B][T][H][W]`, 1 where the truth says nothing (void, 255 in a mask) and no loss counts; empty
+  /// when it always says something.
+  public var void: [UInt8]
   /// What a teacher says, or `nil`.
   public var teacher: TeacherOutputs?
 
   /// A batch; traps when counts do not fit the shape.
   public init(
     batch: Int, frames: Int, objects: Int, size: FrameSize, images: [Float], masks: [Float],
-    teacher: TeacherOutputs? = nil
+    void: [UInt8] = [], teacher: TeacherOutputs? = nil
   ) {
     let pixels = size.width * size.height
     precondition(batch >= 1 && frames >= 2 && objects >= 1, "an empty batch")
     precondition(size.width % 16 == 0 && size.height % 16 == 0, "a training size of \(size)")
     precondition(images.count == batch * frames * pixels * 3, "\(images.count) image scalars")
     precondition(masks.count == batch * frames * objects * pixels, "\(masks.count) mask scalars")
+    precondition(
+      void.isEmpty || void.count == batch * frames * pixels, "\(void.count) void pixels")
     self.batch = batch
     self.frames = frames
     self.objects = objects
     self.size = size
     self.images = images
     self.masks = masks
+    self.void = void
     self.teacher = teacher
   }
 }

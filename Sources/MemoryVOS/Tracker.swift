@@ -111,6 +111,13 @@ public struct Tracker: ~Copyable {
   /// Forgets what was predicted, keeps annotated frames: the start of another pass over a clip.
   public mutating func restart() { session.restart() }
 
+  /// Forgets all frames and objects: the start of another clip.
+  package mutating func forgetEverything() { session.forgetEverything() }
+
+  /// What the network's last layer read for an object in the newest frame; `nil` unless the network
+  /// exposes it and the object was predicted there.
+  package func features(of object: ObjectID) -> ObjectFeatures? { session.features[object] }
+
   /// The newest frame's probability of an object, `frameSize.area` values in 0…1, row by row.
   ///
   /// - Throws: `TrackerError` when the object is not tracked.

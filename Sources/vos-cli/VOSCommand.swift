@@ -13,7 +13,7 @@ struct VOSCommand: ParsableCommand {
       TrackCommand.self, ScoreCommand.self, EvaluateCommand.self, RenderSampleCommand.self,
       InspectCommand.self,
       BenchmarkCommand.self,
-      TrainCommand.self, DistillCommand.self,
+      TrainCommand.self, DistillCommand.self, TeachCommand.self,
       AverageCommand.self, RepackCommand.self,
     ])
 }

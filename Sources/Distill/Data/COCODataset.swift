@@ -34,8 +34,9 @@ extension DatasetFiles {
         throw TrainingError(
           picture, "no such image, but \(path) has annotations for it; is 'path' the image folder?")
       }
-      let masks = InstanceMasks(
-        size: FrameSize(width: image.width, height: image.height), outlines: outlines)
+      let size = FrameSize(width: image.width, height: image.height)
+      try checkSize(of: picture, mask: size, name: "\(picture) in \(path)")
+      let masks = InstanceMasks(size: size, outlines: outlines)
       clips.append(
         TrainingClip(
           name: picture, items: [.init(picture: .file(picture), mask: .instances(masks))],

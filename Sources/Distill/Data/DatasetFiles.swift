@@ -80,6 +80,8 @@ struct DatasetFiles {
             "the mask holds no object, every pixel is 0 or 255; remove it and its image, or set "
               + "'skips_empty' in the recipe")
         }
+        try checkSize(
+          of: "\(images)/\(picture)", mask: PictureHeader.size(path), name: path)
         clips.append(
           TrainingClip(
             name: "\(images)/\(picture)",
@@ -97,22 +99,15 @@ struct DatasetFiles {
   func taughtClips(_ recipe: DatasetRecipe) throws(TrainingError) -> [TrainingClip] {
     let outputs = recipe.outputs.hasPrefix("/") ? recipe.outputs : "\(root)/\(recipe.outputs)"
     try requireFolder(outputs)
-    let skipped = URL(fileURLWithPath: outputs).standardizedFileURL.path
     var clips: [TrainingClip] = []
-    for entry in try entries(root) {
-      let path = "\(root)/\(entry)"
-      let pictures: [PictureReference]
-      if isFolder(in: root)(entry) {
-        if URL(fileURLWithPath: path).standardizedFileURL.path == skipped { continue }
-        pictures = try self.pictures(path).map { .file("\(path)/\($0)") }
-      } else if Self.videoExtensions.contains(fileExtension(entry)) {
-        pictures = try videoFrames(path)
-      } else {
-        continue
-      }
-      let name = isFolder(in: root)(entry) ? entry : stem(entry)
+    for (name, path, pictures) in try unlabelledClips(besides: outputs) {
       let stored = try StoredOutputs(path: "\(outputs)/\(name).safetensors")
       try stored.check(frameCount: pictures.count, clip: path)
+      if let picture = pictures.first, case .file(let file) = picture,
+        let frame = try? PictureStore.decode(.file(file))
+      {
+        try stored.check(view: frame.size, of: path)
+      }
       let items = pictures.enumerated().map {
         TrainingClip.Item(picture: $1, mask: .outputs(stored, frame: $0))
       }
@@ -125,6 +120,28 @@ struct DatasetFiles {
       }
       clips.append(
         TrainingClip(name: path, items: items, labels: recipe.labels, outputs: stored))
+    }
+    return clips
+  }
+
+  /// Folders of frames and videos in the set's folder, but for the folder `outputs`.
+  func unlabelledClips(
+    besides outputs: String
+  ) throws(TrainingError) -> [(name: String, path: String, pictures: [PictureReference])] {
+    let skipped = URL(fileURLWithPath: outputs).standardizedFileURL.path
+    var clips: [(name: String, path: String, pictures: [PictureReference])] = []
+    for entry in try entries(root) {
+      let path = "\(root)/\(entry)"
+      if isFolder(in: root)(entry) {
+        if URL(fileURLWithPath: path).standardizedFileURL.path == skipped { continue }
+        clips.append((entry, path, try pictures(path).map { .file("\(path)/\($0)") }))
+      } else if Self.videoExtensions.contains(fileExtension(entry)) {
+        clips.append((stem(entry), path, try videoFrames(path)))
+      }
+    }
+    var names = Set<String>()
+    for clip in clips where !names.insert(clip.name).inserted {
+      throw TrainingError(clip.path, "another clip has the same name but for its extension")
     }
     return clips
   }
@@ -159,30 +176,35 @@ struct DatasetFiles {
     guard items.count >= 2 else {
       throw TrainingError(frames, "\(items.count) frames with masks; a clip needs at least 2")
     }
-    try checkObjects(items, masks: masks)
+    try checkSizes(items)
+    let first = try firstObjects(items, masks: masks)
     var outputs: StoredOutputs?
     if !recipe.outputs.isEmpty {
       let folder = recipe.outputs.hasPrefix("/") ? recipe.outputs : "\(root)/\(recipe.outputs)"
-      outputs = try StoredOutputs(path: "\(folder)/\(name).safetensors")
-      try outputs?.check(frameCount: items.count, clip: frames)
+      let stored = try StoredOutputs(path: "\(folder)/\(name).safetensors")
+      try stored.check(frameCount: items.count, clip: frames)
+      try stored.check(view: first.size, of: frames)
+      for object in first.objects where !stored.objects.contains(object) {
+        throw TrainingError(
+          stored.path,
+          "holds objects \(stored.objects.map(\.description).joined(separator: ", ")), but "
+            + "\(first.mask) has object \(object) too")
+      }
+      outputs = stored
     }
     return TrainingClip(name: frames, items: items, labels: recipe.labels, outputs: outputs)
   }
 
-  /// The first mask that holds an object fits its frame, and there is one.
-  private func checkObjects(_ items: [TrainingClip.Item], masks: String) throws(TrainingError) {
+  /// The first mask that holds an object: its file, size and objects.
+  private func firstObjects(
+    _ items: [TrainingClip.Item], masks: String
+  ) throws(TrainingError) -> (mask: String, size: FrameSize, objects: [ObjectID]) {
     for item in items {
-      guard case .file(let path) = item.mask, try objects(in: path) else { continue }
+      guard case .file(let path) = item.mask else { continue }
       do {
         let mask = try MaskFile.read(path, role: .truth)
-        let frame = try PictureStore.decode(.file(item.picture.path))
-        guard mask.size == frame.size else {
-          throw TrainingError(path, "a mask of \(mask.size) for a frame of \(frame.size)")
-        }
-      } catch let error as TrainingError {
-        throw error
+        if !mask.objects.isEmpty { return (path, mask.size, mask.objects) }
       } catch { throw TrainingError("\(error)") }
-      return
     }
     throw TrainingError(masks, "no mask holds an object; every pixel is 0 or 255")
   }

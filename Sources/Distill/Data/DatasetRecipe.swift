@@ -66,7 +66,7 @@ public struct DatasetRecipe: Codable, Sendable, Hashable {
     }
     if kind == .taught, outputs.isEmpty {
       return
-        "\(path): a taught set needs 'outputs' (Tools/export_teacher.py writes them)"
+        "\(path): a taught set needs 'outputs' (`vos-cli teach` or Tools/export_teacher.py writes them)"
     }
     guard holdOut.isEmpty || kind == .davis || kind == .youTubeVOS else {
       return "\(path): 'hold_out' names clips with labels; a \(kind.rawValue) set has none"

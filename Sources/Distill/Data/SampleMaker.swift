@@ -103,6 +103,8 @@ public final class SampleMaker: Sendable {
     let count = recipe.batch * recipe.frames
     var images = [Float](repeating: 0, count: count * area * 3)
     var masks = [Float](repeating: 0, count: count * objects * area)
+    var unknown = [UInt8](repeating: 0, count: count * area)
+    var hasUnknown = false
     var logOdds: [Float] = []
     var features: [Float] = []
     for index in 0..<recipe.batch {
@@ -119,6 +121,11 @@ public final class SampleMaker: Sendable {
             $0.baseAddress.map { $0 + place * area * 3 })
         }
         for (pixel, label) in sample.labels[frame].enumerated() where label != 0 {
+          if label == voidLabel {
+            unknown[place * area + pixel] = 1
+            hasUnknown = true
+            continue
+          }
           masks[(place * objects + Int(label) - 1) * area + pixel] = 1
         }
         if withTeacher {
@@ -133,7 +140,7 @@ public final class SampleMaker: Sendable {
     let size = FrameSize(width: recipe.size, height: recipe.size)
     return TrainingBatch(
       batch: recipe.batch, frames: recipe.frames, objects: objects, size: size, images: images,
-      masks: masks,
+      masks: masks, void: hasUnknown ? unknown : [],
       teacher: withTeacher
         ? TeacherOutputs(
           logOdds: logOdds, features: features, featureChannels: featureChannels) : nil)
@@ -186,6 +193,13 @@ public final class SampleMaker: Sendable {
   /// Lays `front`'s only object over `sample`, or `nil` when too little would be left to see.
   static func paste(_ front: SamplePiece, over sample: SamplePiece, size: Int) -> SamplePiece? {
     guard front.objects == 1, front.share() <= 0.4 else { return nil }
+    var front = front
+    // What may belong to the object in front and may not stays behind.
+    for frame in front.labels.indices {
+      for (pixel, label) in front.labels[frame].enumerated() where label == voidLabel {
+        front.labels[frame][pixel] = 0
+      }
+    }
     var result = sample
     result.objects += 1
     let label = UInt8(result.objects)
@@ -224,7 +238,7 @@ public final class SampleMaker: Sendable {
     if let teacher = sample.teacher {
       planes.replaceSubrange(0..<teacher[frame].count, with: teacher[frame])
     } else {
-      for (pixel, label) in sample.labels[frame].enumerated() {
+      for (pixel, label) in sample.labels[frame].enumerated() where label != voidLabel {
         planes[Int(label) * area + pixel] = 0
       }
     }

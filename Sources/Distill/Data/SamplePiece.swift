@@ -5,11 +5,14 @@ import CKernels
 import Foundation
 import MemoryVOS
 
+/// The label of pixels about which the truth says nothing.
+let voidLabel: UInt8 = 255
+
 /// T warped pictures with labels 0 (background) … `objects`.
 struct SamplePiece {
   /// `[T][S · S · 3]` RGB bytes.
   var images: [[UInt8]]
-  /// `[T][S · S]`.
+  /// `[T][S · S]`, 255 where the truth says nothing.
   var labels: [[UInt8]]
   /// Number of objects, at least 1.
   var objects: Int
@@ -20,7 +23,7 @@ struct SamplePiece {
 
   /// Share of the first frame's pixels that belong to `object` (1 … `objects`), or to any for `nil`.
   func share(of object: UInt8? = nil) -> Double {
-    let pixels = labels[0].count { object == nil ? $0 != 0 : $0 == object }
+    let pixels = labels[0].count { object == nil ? $0 != 0 && $0 != voidLabel : $0 == object }
     return Double(pixels) / Double(labels[0].count)
   }
 }
@@ -220,6 +223,8 @@ struct PieceMaker {
   ) -> [UInt8] {
     let side = Int32(recipe.size)
     let count = recipe.size * recipe.size
+    var table = table
+    table[Int(voidLabel)] = voidLabel
     return [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
       warp.withDescription {
         vos_warp_labels(

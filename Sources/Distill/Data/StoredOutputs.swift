@@ -1,5 +1,5 @@
-// A teacher's outputs in a file per clip. Tools/export_teacher.py writes them,
-// SampleMaker warps them like the pictures.
+// A teacher's outputs in a file per clip. `vos-cli teach` (StoredOutputsWriter) and
+// Tools/export_teacher.py write them, SampleMaker warps them like the pictures.
 //
 // A safetensors file:
 //   log_odds  F16 or F32 [T, K + 1, h, w]: log-odds after soft aggregation, background first. Only
@@ -24,6 +24,8 @@ public final class StoredOutputs: Sendable {
   public let objects: [ObjectID]
   /// Size of the log-odds' planes.
   public let size: FrameSize
+  /// Further text in the file.
+  let metadata: [String: String]
   /// Size and channels of the features; `nil` when there are none.
   public let features: (size: FrameSize, channels: Int)?
   private let file: CheckpointFile
@@ -36,7 +38,7 @@ public final class StoredOutputs: Sendable {
       throw TrainingError(
         path,
         "expected format '\(Self.format)' in the metadata, found "
-          + "'\(file.metadata["format"] ?? "none")'; Tools/export_teacher.py writes it")
+          + "'\(file.metadata["format"] ?? "none")'; `vos-cli teach` writes it")
     }
     guard file.metadata["format_version"] == "1" else {
       throw TrainingError(
@@ -67,6 +69,7 @@ public final class StoredOutputs: Sendable {
     }
     self.path = path
     self.file = file
+    metadata = file.metadata
   }
 
   private static func shape(
@@ -91,6 +94,18 @@ public final class StoredOutputs: Sendable {
     guard frameCount == self.frameCount else {
       throw TrainingError(
         path, "outputs for \(self.frameCount) frames, but \(clip) has \(frameCount)")
+    }
+  }
+
+  /// Throws unless the planes have nearly the proportions of the clip's frames: something else was
+  /// seen by the teacher then.
+  ///
+  /// Inputs rounded to multiples of 16 and reduced may be off by 10 %, or by a pixel.
+  func check(view: FrameSize, of clip: String) throws(TrainingError) {
+    let (a, b) = (size.width * view.height, size.height * view.width)
+    guard abs(a - b) * 10 <= max(a, b) || abs(a - b) <= max(view.width, view.height) else {
+      throw TrainingError(
+        path, "planes of \(size) have other proportions than the frames of \(clip), \(view)")
     }
   }
 
@@ -139,24 +154,17 @@ public final class StoredOutputs: Sendable {
 
   /// A file of stored outputs: `logOdds` is `[T][K + 1][h][w]`, kept in half precision.
   ///
-  /// - Throws: `CheckpointError` when it cannot be written; nothing is left behind then.
+  /// - Throws: `TrainingError` when it cannot be written; nothing is left behind then.
   public static func write(
     logOdds: [Float], frameCount: Int, objects: [ObjectID], size: FrameSize, to path: String
-  ) throws(CheckpointError) {
-    let shape = [frameCount, objects.count + 1, size.height, size.width]
-    precondition(logOdds.count == shape.reduce(1, *), "\(logOdds.count) log-odds for \(shape)")
-    let bytes = [UInt8](unsafeUninitializedCapacity: 2 * logOdds.count) { buffer, count in
-      for (index, value) in logOdds.enumerated() {
-        let half = Float16(value).bitPattern.littleEndian
-        UnsafeMutableRawBufferPointer(buffer).storeBytes(
-          of: half, toByteOffset: 2 * index, as: UInt16.self)
-      }
-      count = 2 * logOdds.count
+  ) throws(TrainingError) {
+    let layout = StoredOutputsWriter.Layout(frameCount: frameCount, objects: objects, size: size)
+    let count = layout.logOddsPerFrame
+    precondition(logOdds.count == frameCount * count, "\(logOdds.count) log-odds")
+    let writer = try StoredOutputsWriter(layout, to: path)
+    for frame in 0..<frameCount {
+      try writer.append(logOdds: Array(logOdds[frame * count..<(frame + 1) * count]))
     }
-    let names = objects.map(\.description).joined(separator: ",")
-    try Checkpoint(
-      metadata: ["format": format, "format_version": "1", "objects": names],
-      tensors: ["log_odds": CheckpointTensor(shape: shape, dtype: .float16, bytes: bytes)]
-    ).write(to: path)
+    try writer.finish()
   }
 }

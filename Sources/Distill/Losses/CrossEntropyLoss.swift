@@ -18,19 +18,27 @@ struct BootstrappedCrossEntropy<Scalar: TrainingScalar> {
   /// (p_j - [j = y]) (1 + ε p_y) / n for the pixels that count.
   ///
   /// `probabilities` is the softmax over log-odds, `[classes][count]`, `target` the true class of each
-  /// pixel; `scratch` has room for 2 · count scalars.
+  /// pixel, 255 where it is not known: such pixels do not count, and when all are such the loss is 0.
+  /// `scratch` has room for 2 · count scalars.
   func evaluate(
     probabilities: UnsafePointer<Scalar>, target: UnsafePointer<UInt8>, classes: Int, count: Int,
     weight: Scalar, scratch: UnsafeMutablePointer<Scalar>,
     gradient: UnsafeMutablePointer<Scalar>
   ) -> Double {
     let values = scratch
+    var known = count
     for pixel in 0..<count {
+      if target[pixel] == voidLabel {
+        values[pixel] = -Scalar.infinity
+        known -= 1
+        continue
+      }
       let p = probabilities[Int(target[pixel]) * count + pixel]
       values[pixel] =
         poly1 * (1 - p) - Scalar.logarithm(max(p, Scalar.leastNormalMagnitude))
     }
-    let chosen = min(count, max(1, Int(Double(count) * share)))
+    guard known > 0 else { return 0 }
+    let chosen = min(known, max(1, Int(Double(known) * share)))
     var threshold = -Scalar.infinity
     var ties = 0
     if chosen < count {
@@ -102,12 +110,15 @@ enum HardestPixels {
 ///     L = 1 - (2 Σ p y + 1) / (Σ p + Σ y + 1)
 struct DiceLoss<Scalar: TrainingScalar> {
   /// The loss; adds `weight` times its gradient with respect to p to `gradient`.
+  ///
+  /// Pixels whose `target` is 255 do not count; without it all do.
   func evaluate(
     probabilities: UnsafePointer<Scalar>, mask: UnsafePointer<Float>, count: Int, weight: Scalar,
-    gradient: UnsafeMutablePointer<Scalar>
+    target: UnsafePointer<UInt8>? = nil, gradient: UnsafeMutablePointer<Scalar>
   ) -> Double {
     var (both, sum) = (0.0, 0.0)
     for pixel in 0..<count {
+      if let target, target[pixel] == voidLabel { continue }
       let (p, y) = (Double(probabilities[pixel]), Double(mask[pixel]))
       both += p * y
       sum += p + y
@@ -116,6 +127,7 @@ struct DiceLoss<Scalar: TrainingScalar> {
     let inside = weight * Scalar((numerator - 2 * denominator) / (denominator * denominator))
     let outside = weight * Scalar(numerator / (denominator * denominator))
     for pixel in 0..<count {
+      if let target, target[pixel] == voidLabel { continue }
       let y = Scalar(mask[pixel])
       gradient[pixel] += outside + (inside - outside) * y
     }

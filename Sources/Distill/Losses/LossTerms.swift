@@ -85,22 +85,29 @@ struct LossTerms {
     }
     if configuration.dice > 0 {
       withMasks(frame, sample) { masks in
-        for object in 0..<batch.objects {
-          let share = 1 / Float(batch.objects)
-          terms.dice +=
-            DiceLoss<Float>().evaluate(
-              probabilities: probabilities + (object + 1) * pixels, mask: masks + object * pixels,
-              count: pixels, weight: weight * configuration.dice * share,
-              gradient: probabilityGradient + (object + 1) * pixels) / Double(batch.objects)
+        labels.withUnsafeBufferPointer { labels in
+          for object in 0..<batch.objects {
+            let share = 1 / Float(batch.objects)
+            terms.dice +=
+              DiceLoss<Float>().evaluate(
+                probabilities: probabilities + (object + 1) * pixels,
+                mask: masks + object * pixels, count: pixels,
+                weight: weight * configuration.dice * share,
+                target: batch.void.isEmpty ? nil : labels.baseAddress,
+                gradient: probabilityGradient + (object + 1) * pixels) / Double(batch.objects)
+          }
         }
       }
     }
     if configuration.distillation > 0, let teacher = batch.teacher {
       let loss = LogitDistillation(temperature: configuration.temperature)
-      let included =
+      var included =
         configuration.distillsBoundaryOnly
         ? PixelSampling.boundary(
           labels, width: batch.size.width, height: batch.size.height, radius: 4) : nil
+      if !batch.void.isEmpty {
+        included = labels.indices.map { labels[$0] != voidLabel && (included?[$0] ?? true) }
+      }
       teacher.logOdds.withUnsafeBufferPointer { logOdds in
         guard let base = logOdds.baseAddress else { return }
         let from = base + (sample * batch.frames + frame) * classes * pixels
@@ -121,7 +128,7 @@ struct LossTerms {
   /// Intersection over union of object 1, as the most probable class says; 1 when both are empty.
   private func overlap(_ labels: [UInt8], _ probabilities: UnsafePointer<Float>) -> Double {
     var (both, either) = (0, 0)
-    for pixel in 0..<pixels {
+    for pixel in 0..<pixels where labels[pixel] != voidLabel {
       let p = probabilities[pixels + pixel]
       var isObject = true
       for j in 0...batch.objects where j != 1 {
@@ -142,7 +149,7 @@ struct LossTerms {
     }
   }
 
-  /// The true class of each pixel: the first object that claims it, else background.
+  /// The true class of each pixel: the first object that claims it, else background; 255 for void.
   private func labels(_ frame: Int, _ sample: Int) -> [UInt8] {
     var labels = [UInt8](repeating: 0, count: pixels)
     withMasks(frame, sample) { masks in
@@ -151,6 +158,10 @@ struct LossTerms {
           labels[pixel] = UInt8(object + 1)
         }
       }
+    }
+    if !batch.void.isEmpty {
+      let first = (sample * batch.frames + frame) * pixels
+      for pixel in 0..<pixels where batch.void[first + pixel] != 0 { labels[pixel] = voidLabel }
     }
     return labels
   }
@@ -226,7 +237,8 @@ struct LossTerms {
     let chosen = PixelSampling.choose(
       boundary: PixelSampling.boundary(
         labels, width: shape.width, height: shape.height, radius: 2),
-      count: configuration.representationPixels, using: &generator)
+      excluded: labels.map { $0 == voidLabel }, count: configuration.representationPixels,
+      using: &generator)
     func rows(_ base: UnsafePointer<Float>, _ channels: Int) -> [Float] {
       chosen.flatMap { pixel in
         UnsafeBufferPointer(start: base + pixel * channels, count: channels)
@@ -253,18 +265,23 @@ struct LossTerms {
     return value
   }
 
-  /// Whether each pixel of a smaller map belongs to the object, by the mask's value at its centre.
+  /// Whether each pixel of a smaller map belongs to the object, by the mask's value at its centre, 255
+  /// for void.
   private func smallLabels(
     _ frame: Int, _ object: Int, _ sample: Int, _ shape: FeatureShape
   ) -> [UInt8] {
     var labels = [UInt8](repeating: 0, count: shape.height * shape.width)
     let factor = batch.size.height / shape.height
+    let first = (sample * batch.frames + frame) * pixels
     withMasks(frame, sample) { masks in
       let mask = masks + object * pixels
       for y in 0..<shape.height {
         for x in 0..<shape.width {
           let center = (y * factor + factor / 2) * batch.size.width + x * factor + factor / 2
           labels[y * shape.width + x] = mask[center] > 0.5 ? 1 : 0
+          if !batch.void.isEmpty, batch.void[first + center] != 0 {
+            labels[y * shape.width + x] = voidLabel
+          }
         }
       }
     }

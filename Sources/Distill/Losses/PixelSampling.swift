@@ -43,15 +43,15 @@ enum PixelSampling {
     return zip(extremes(labels, min), extremes(labels, max)).map { $0 != $1 }
   }
 
-  /// `count` different pixels, all when there are fewer, in ascending order.
+  /// `count` different pixels that are not `excluded`, all when there are fewer, in ascending order.
   ///
   /// Boundary pixels at random, topped up with others at random when the boundary is shorter.
   static func choose(
-    boundary: [Bool], count: Int, using generator: inout SplitMix64
+    boundary: [Bool], excluded: [Bool]? = nil, count: Int, using generator: inout SplitMix64
   ) -> [Int] {
-    var near = boundary.indices.filter { boundary[$0] }
+    var near = boundary.indices.filter { boundary[$0] && !(excluded?[$0] ?? false) }
     if near.count < count {
-      var far = boundary.indices.filter { !boundary[$0] }
+      var far = boundary.indices.filter { !boundary[$0] && !(excluded?[$0] ?? false) }
       draw(count - near.count, from: &far, using: &generator)
       return (near + far).sorted()
     }

@@ -23,6 +23,7 @@ extension Double: TrainingScalar {
 }
 
 enum TrainingMath {
+  static func log(_ x: Float) -> Float { logf(x) }
   static func exp(_ x: Float) -> Float { expf(x) }
   static func exp(_ x: Double) -> Double { Double.exponential(x) }
   static func cos(_ x: Double) -> Double { cosine(x) }

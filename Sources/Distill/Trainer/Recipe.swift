@@ -24,6 +24,8 @@ public struct Recipe: Codable, Sendable, Hashable {
   public var samples = SampleRecipe()
   /// Losses.
   public var loss = LossConfiguration()
+  /// A checkpoint that teaches the samples themselves, in place of stored outputs.
+  public var teacher = TeacherRecipe()
   /// Held-out clips that are tracked and scored during training.
   public var validation = ValidationRecipe()
   /// AdamW.
@@ -78,6 +80,16 @@ public struct Recipe: Codable, Sendable, Hashable {
     if let problem = network.problem { return "network: \(problem)" }
     if let problem = samples.problem { return problem }
     if let problem = loss.problem { return "loss: \(problem)" }
+    if let problem = teacher.problem { return "teacher: \(problem)" }
+    if !teacher.checkpoint.isEmpty {
+      guard loss.distillation > 0 || loss.needsTeacherFeatures else {
+        return "no loss reads the 'teacher'; set loss.distillation, loss.regression, or "
+          + "loss.representation with loss.omega above 0"
+      }
+      for set in data where set.kind != .taught && !set.outputs.isEmpty {
+        return "data: \(set.path): 'outputs' and 'teacher' exclude each other"
+      }
+    }
     if let problem = validation.problem { return "validation: \(problem)" }
     if let problem = optimizer.problem { return "optimizer: \(problem)" }
     if let problem = schedule.problem { return "schedule: \(problem)" }
@@ -97,8 +109,8 @@ public struct Recipe: Codable, Sendable, Hashable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case seed, steps, network, pretrained, initial, data, samples, loss, validation, optimizer,
-      schedule, threads
+    case seed, steps, network, pretrained, initial, data, samples, loss, teacher, validation,
+      optimizer, schedule, threads
     case gradientNorm = "gradient_norm"
     case averageDecay = "average_decay"
     case checkpointEvery = "checkpoint_every"

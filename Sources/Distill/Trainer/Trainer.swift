@@ -56,6 +56,7 @@ public final class Trainer {
   public var skippedPictures: Int { maker.skippedCount }
 
   let validation: Validation?
+  private let teacher: LiveTeacher?
   var validations = ValidationLog()
   private var state: TrainingState
   private var metrics = TrainingMetrics()
@@ -84,22 +85,12 @@ public final class Trainer {
       datasets.append(try Dataset.open(set, folder: folder))
     }
     validation = try Validation(recipe, training: datasets, folder: folder)
-    let usesFeatures =
-      recipe.loss.regression > 0 || (recipe.loss.representation > 0 && recipe.loss.omega > 0)
-    let outputs = datasets.lazy.flatMap(\.clips).compactMap(\.outputs).first
-    let channels = usesFeatures ? outputs?.features?.channels ?? 0 : 0
-    if usesFeatures, channels == 0 {
-      throw TrainingError(
-        "a loss on features needs data sets with stored outputs that hold features; set "
-          + "loss.regression to 0 and loss.representation or loss.omega to 0")
-    }
-    if recipe.loss.distillation > 0, outputs == nil {
-      throw TrainingError(
-        "loss.distillation needs a data set with 'outputs', a teacher's stored outputs")
-    }
+    let channels: Int
+    (teacher, channels) = try Self.teacher(recipe, datasets, folder: folder)
     maker = try SampleMaker(
       datasets, recipe: recipe.samples, seed: recipe.seed, cacheBytes: recipe.cacheMegabytes << 20,
-      withTeacher: recipe.loss.distillation > 0, featureChannels: channels, report: report)
+      withTeacher: teacher == nil && recipe.loss.distillation > 0,
+      featureChannels: teacher == nil ? channels : 0, report: report)
     do {
       trainingStep = try TrainingStep(
         recipe.network, loss: recipe.loss, teacherChannels: channels,
@@ -148,11 +139,12 @@ public final class Trainer {
   ///
   /// - Throws: `TrainingError` when the disk has less room than the results need.
   public func estimate() throws(TrainingError) -> TrainingEstimate {
-    let batch = try maker.batch(state.step, progress: progress(state.step))
+    var batch = try maker.batch(state.step, progress: progress(state.step))
     var seconds = 0.0
     // The first one makes buffers.
     for _ in 0..<2 {
       let start = ContinuousClock.now
+      try teacher?.teach(&batch)
       _ = trainingStep.run(batch, parameters: state.parameters)
       seconds = (ContinuousClock.now - start) / .seconds(1)
     }
@@ -192,7 +184,8 @@ public final class Trainer {
     defer { loader.stop() }
     let start = ContinuousClock.now
     var frames = 0
-    while let batch = try loader.next() {
+    while var batch = try loader.next() {
+      try teacher?.teach(&batch)
       let (losses, norm) = try take(batch)
       frames += batch.batch * batch.frames
       let score = try validateIfDue()
@@ -208,8 +201,8 @@ public final class Trainer {
 
   private func progress(_ step: Int) -> Double { Double(step) / Double(recipe.steps) }
 
-  /// One optimizer step.
-  private func take(_ batch: TrainingBatch) throws(TrainingError) -> (StepLosses, norm: Double) {
+  /// One optimizer step; one whose loss or gradient is not finite changes nothing and is counted.
+  func take(_ batch: TrainingBatch) throws(TrainingError) -> (StepLosses, norm: Double) {
     let step = state.step
     let progress = progress(step)
     let prior = RecipePrior(
@@ -220,7 +213,7 @@ public final class Trainer {
     var gradients = trainingStep.gradients
     let norm = gradients.clip(norm: recipe.gradientNorm)
     let rate = recipe.schedule.rate(step: step, progress: progress)
-    if norm.isFinite {
+    if norm.isFinite, losses.total.isFinite {
       state.update(gradients, learningRate: Float(rate))
       failedInARow = 0
     } else {
@@ -286,19 +279,9 @@ public final class Trainer {
           network: network, frameSize: batch.size, configuration: configuration)
         for frame in 0..<batch.frames {
           let place = sample * batch.frames + frame
-          let image = batch.images[place * area * 3..<(place + 1) * area * 3]
-          let picture = Frame(
-            size: batch.size, pixels: image.map { UInt8(max(0, min(255, $0 * 127.5 + 127.5))) })
           let first = place * batch.objects * area
-          var given: LabelMap?
-          if frame == 0 {
-            var labels = LabelMap(size: batch.size)
-            for index in 0..<batch.objects * area where batch.masks[first + index] > 0 {
-              labels.labels[index % area] = UInt8(index / area + 1)
-            }
-            given = labels
-          }
-          let result = try tracker.step(picture, mask: given)
+          let result = try tracker.step(
+            batch.picture(place), mask: frame == 0 ? batch.labels(place) : nil)
           if frame == 0 { continue }
           for index in 0..<batch.objects * area {
             batch.masks[first + index] =

@@ -167,6 +167,7 @@ extension Checkpoint {
     CheckpointError(
       path: path, expected: expected, found: "'\(String(cString: strerror(number)))'",
       suggestion: number == ENOENT
-        ? "check the path" : number == ENOSPC ? "free some space" : "check the permissions")
+        ? "check the path"
+        : [ENOSPC, EDQUOT, EFBIG].contains(number) ? "free some space" : "check the permissions")
   }
 }

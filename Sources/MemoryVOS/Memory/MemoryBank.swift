@@ -161,6 +161,12 @@ final class MemoryBank {
     finishEntry()
   }
 
+  /// Forgets every frame and object.
+  func forgetEverything() {
+    for entry in Array(keys.keys) { forget(entry) }
+    objects = [:]
+  }
+
   /// Forgets an object.
   func forget(_ object: ObjectID) { objects[object] = nil }
 }

@@ -10,9 +10,15 @@ public final class Network: Sendable {
   package let weights: Weights
 
   /// A network from parameters in PyTorch's order; traps unless names and counts are the graphs'.
-  package init(configuration: NetworkConfiguration, weights: Weights) {
+  package convenience init(configuration: NetworkConfiguration, weights: Weights) {
+    self.init(
+      configuration: configuration, graphs: NetworkGraphs(configuration), weights: weights)
+  }
+
+  /// The same with graphs that may have further outputs.
+  init(configuration: NetworkConfiguration, graphs: NetworkGraphs, weights: Weights) {
     self.configuration = configuration
-    graphs = NetworkGraphs(configuration)
+    self.graphs = graphs
     for parameter in graphs.parameters {
       precondition(weights[parameter.name].count == parameter.count, "\(parameter.name)")
     }

@@ -8,7 +8,7 @@ package struct NetworkGraphs: Sendable {
   /// mask, others, f4, f8, f16 → value.
   package let valueEncoder: Graph
   /// readout, previous, f4, f8, f16 → logit; reads f2 with a refinement head.
-  package let decoder: Graph
+  package internal(set) var decoder: Graph
 
   /// Every parameter, in the order of the graphs, the log of the affinity's temperature `t` last.
   package var parameters: [Graph.Parameter] {

@@ -29,6 +29,9 @@ final class TrackerSession {
   private let maskResizer: FrameResizer
   private let background: FeatureMap
   private let others: FeatureMap
+  /// What the decoder's last layer read for each object in the newest frame, from networks that
+  /// expose it.
+  private(set) var features: [ObjectID: ObjectFeatures] = [:]
   /// The newest frame's entries in memory: what a correction replaces.
   private var newestEntries: [MemoryBank.EntryID] = []
 
@@ -127,11 +130,17 @@ final class TrackerSession {
   }
 
   func decode() {
+    features = [:]
     for object in objects {
       plans.decoder.rebind("previous", to: object.probability)
       plans.decoder.rebind("readout", to: object.readout)
       plans.decoder.rebind(output: "logit", to: object.logit)
       plans.decoder.run()
+      if let map = plans.decoder.outputs[Network.featuresName] {
+        features[object.id] = ObjectFeatures(
+          size: FrameSize(width: map.shape.width, height: map.shape.height),
+          channels: map.shape.channels, values: map.scalars)
+      }
     }
   }
 
@@ -259,6 +268,13 @@ final class TrackerSession {
     objects = []
     newestEntries = []
     hasFrame = false
+  }
+
+  /// The state before the first frame; buffers are kept.
+  func forgetEverything() {
+    restart()
+    features = [:]
+    bank.forgetEverything()
   }
 
   // MARK: - Objects

@@ -1,0 +1,164 @@
+// The clips that a teacher is to watch: which frames, which of them are stored, and whose masks are given
+// when. Teaching reads them.
+
+import Foundation
+import MemoryVOS
+
+/// One clip before a teacher has seen it.
+struct UntaughtClip {
+  /// A frame of it.
+  struct Item {
+    let picture: PictureReference
+    /// The mask file of this frame, where there is one.
+    let mask: String?
+    /// Whether the teacher's outputs for it are wanted.
+    let isStored: Bool
+  }
+
+  /// Reads a clip's frames in order; a video is opened once.
+  final class Reader {
+    private var video: (any FrameSource)?
+
+    func frame(_ item: Item) throws(MediaError) -> Frame {
+      switch item.picture {
+      case .file: return try PictureStore.decode(item.picture)
+      case .video(let path, _):
+        let source: any FrameSource
+        if let video { source = video } else { source = try Media.openFrames(path) }
+        video = source
+        guard let next = try source.next() else {
+          throw MediaError(path: path, problem: "the video ended early")
+        }
+        return next.frame
+      }
+    }
+  }
+
+  /// The name of its file of outputs.
+  let name: String
+  let items: [Item]
+  /// Whether objects may appear after the first frame (YouTube-VOS).
+  private let objectsAppear: Bool
+
+  /// Frames whose outputs are stored.
+  var storedCount: Int { items.count { $0.isStored } }
+
+  /// All clips of a data set.
+  static func find(_ options: Teaching.Options) throws(TrainingError) -> [UntaughtClip] {
+    var data = options.data
+    if data.kind == .taught { data.outputs = options.output }
+    if let problem = data.problem { throw TrainingError(problem) }
+    let files = DatasetFiles(root: data.path)
+    try files.requireFolder(files.root)
+    var clips: [UntaughtClip] = []
+    switch data.kind {
+    case .davis, .youTubeVOS:
+      let folders = files.labelledFolders(data)
+      for name in try files.clipNames(data) where !data.holdOut.contains(name) {
+        clips.append(
+          try labelled(
+            name, files, frames: "\(folders.frames)/\(name)", masks: "\(folders.masks)/\(name)",
+            objectsAppear: data.kind == .youTubeVOS))
+      }
+    case .taught:
+      guard !options.masks.isEmpty else {
+        throw TrainingError("a taught set needs 'masks', a folder with CLIP.png for each clip")
+      }
+      for clip in try files.unlabelledClips(besides: options.output) {
+        let mask = "\(options.masks)/\(clip.name).png"
+        guard FileManager.default.fileExists(atPath: mask) else {
+          throw TrainingError(clip.path, "no mask of its first frame; expected \(mask)")
+        }
+        clips.append(
+          UntaughtClip(
+            name: clip.name,
+            items: clip.pictures.enumerated().map {
+              Item(picture: $1, mask: $0 == 0 ? mask : nil, isStored: true)
+            }, objectsAppear: false))
+      }
+    case .stills, .coco:
+      throw TrainingError(
+        data.path,
+        "a \(data.kind.rawValue) set has no frames to track: its samples are set in motion anew each "
+          + "time; teach them live, with 'teacher' in the recipe of `vos-cli distill`")
+    }
+    guard !clips.isEmpty else { throw TrainingError(data.path, "no clips in this set") }
+    for clip in clips { try clip.check() }
+    return clips
+  }
+
+  private static func labelled(
+    _ name: String, _ files: DatasetFiles, frames: String, masks: String, objectsAppear: Bool
+  ) throws(TrainingError) -> UntaughtClip {
+    try files.requireFolder(frames)
+    try files.requireFolder(masks)
+    let known = Set(try files.entries(masks).filter { $0.hasSuffix(".png") })
+    var items: [Item] = []
+    for picture in try files.pictures(frames) {
+      let mask = files.stem(picture) + ".png"
+      let hasMask = known.contains(mask)
+      items.append(
+        Item(
+          picture: .file("\(frames)/\(picture)"), mask: hasMask ? "\(masks)/\(mask)" : nil,
+          isStored: hasMask))
+    }
+    return UntaughtClip(name: name, items: items, objectsAppear: objectsAppear)
+  }
+
+  /// The masks that are given fit and hold objects.
+  private func check() throws(TrainingError) {
+    guard let first = items.first(where: { $0.mask != nil }), let path = first.mask else {
+      throw TrainingError(name, "no frame of this clip has a mask")
+    }
+    let mask = try Self.mask(path)
+    let size = try frameSize()
+    guard mask.size == size else {
+      throw TrainingError(path, "a mask of \(mask.size) for frames of \(size)")
+    }
+    guard !(try objects().isEmpty) else {
+      throw TrainingError(path, "the mask holds no object, every pixel is 0 or 255")
+    }
+  }
+
+  private static func mask(_ path: String) throws(TrainingError) -> LabelMap {
+    do {
+      var map = try MaskFile.read(path, role: .truth)
+      for index in map.labels.indices where map.labels[index] == 255 { map.labels[index] = 0 }
+      return map
+    } catch { throw TrainingError("\(error)") }
+  }
+
+  /// Size of the first frame.
+  func frameSize() throws(TrainingError) -> FrameSize {
+    do {
+      switch items[0].picture {
+      case .file: return try PictureStore.decode(items[0].picture).size
+      case .video(let path, _): return try Media.openFrames(path, threads: 1).size
+      }
+    } catch { throw TrainingError("\(error)") }
+  }
+
+  /// The objects that are given in it, in ascending order.
+  func objects() throws(TrainingError) -> [ObjectID] {
+    var objects = Set<ObjectID>()
+    for item in items {
+      guard let path = item.mask else { continue }
+      objects.formUnion(try Self.mask(path).objects)
+      if !objectsAppear { break }
+    }
+    return objects.sorted()
+  }
+
+  /// The mask to give on a frame: the first one whole, later ones for objects that are new in them.
+  func given(_ item: Item, known: inout Set<ObjectID>) throws(TrainingError) -> LabelMap? {
+    guard let path = item.mask, known.isEmpty || objectsAppear else { return nil }
+    var map = try Self.mask(path)
+    let new = map.objects.filter { !known.contains($0) }
+    guard !new.isEmpty else { return nil }
+    for index in map.labels.indices {
+      if let id = ObjectID(map.labels[index]), known.contains(id) { map.labels[index] = 0 }
+    }
+    known.formUnion(new)
+    return map
+  }
+}
