@@ -153,11 +153,13 @@ struct TrainCommand: ParsableCommand {
 struct DistillCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "distill",
-    abstract: "Train a network from a teacher's stored outputs.",
+    abstract: "Train a network from a teacher.",
     discussion: """
-      The same as train, for recipes with data sets that name 'outputs' and with a loss that reads \
-      them: loss.distillation, loss.representation or loss.regression. Clips without outputs are \
-      taught by their labels. Tools/export_teacher.py writes outputs of a PyTorch model.
+      The same as train, for recipes with a teacher and a loss that reads it: loss.distillation, \
+      loss.representation or loss.regression. The teacher is a checkpoint that runs live ('teacher' \
+      in the recipe), or stored outputs that data sets name as 'outputs': `vos-cli teach` writes a \
+      checkpoint's, Tools/export_teacher.py those of a PyTorch model. Clips without outputs are \
+      taught by their labels. docs/RECIPES.md has every key.
       """)
 
   @OptionGroup var options: TrainingOptions

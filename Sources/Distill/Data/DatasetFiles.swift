@@ -103,10 +103,8 @@ struct DatasetFiles {
     for (name, path, pictures) in try unlabelledClips(besides: outputs) {
       let stored = try StoredOutputs(path: "\(outputs)/\(name).safetensors")
       try stored.check(frameCount: pictures.count, clip: path)
-      if let picture = pictures.first, case .file(let file) = picture,
-        let frame = try? PictureStore.decode(.file(file))
-      {
-        try stored.check(view: frame.size, of: path)
+      if let first = pictures.first, let size = try? PictureStore.size(of: first) {
+        try stored.check(view: size, of: path)
       }
       let items = pictures.enumerated().map {
         TrainingClip.Item(picture: $1, mask: .outputs(stored, frame: $0))

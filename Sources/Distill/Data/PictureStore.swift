@@ -76,6 +76,18 @@ final class PictureStore: @unchecked Sendable {
     return frame
   }
 
+  /// The size of a picture; that of an image file is in its header when it is `expected`.
+  static func size(
+    of picture: PictureReference, expected: FrameSize? = nil
+  ) throws(MediaError) -> FrameSize {
+    switch picture {
+    case .file(let path):
+      if let expected, PictureHeader.size(path) == expected { return expected }
+      return try decode(picture).size
+    case .video(let path, _): return try Media.openFrames(path, threads: 1).size
+    }
+  }
+
   private func load(_ item: TrainingClip.Item) throws(TrainingError) -> Entry {
     let full: Frame
     do {

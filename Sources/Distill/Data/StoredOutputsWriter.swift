@@ -89,11 +89,18 @@ final class StoredOutputsWriter {
   init(_ layout: Layout, to path: String) throws(TrainingError) {
     self.layout = layout
     self.path = path
-    temporary = "\(path).\(getpid()).part"
+    temporary = "\(path).part"
     let header = layout.header()
     dataStart = header.count
-    descriptor = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    // One name, so that what a killed process left is used up; locked against a second process.
+    descriptor = open(temporary, O_WRONLY | O_CREAT | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw Self.failure(path, errno) }
+    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+      close(descriptor)
+      descriptor = -1
+      throw TrainingError(temporary, "another process is writing this file")
+    }
+    guard ftruncate(descriptor, 0) == 0 else { throw Self.failure(path, errno) }
     let problem = posix_fallocate(descriptor, 0, off_t(dataStart + layout.dataCount))
     guard problem == 0 else { throw Self.failure(path, problem) }
     try write(header, at: 0)

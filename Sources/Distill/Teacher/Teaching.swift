@@ -81,13 +81,13 @@ public final class Teaching {
   /// Frames whose outputs are stored.
   public var frameCount: Int { clips.reduce(0) { $0 + $1.storedCount } }
 
-  /// Bytes of the files that are still to be written.
+  /// Bytes of the files that are still to be written, without objects that appear late.
   ///
   /// - Throws: `TrainingError` when the disk has less room.
   public func diskBytes() throws(TrainingError) -> Int {
     var bytes = 0
     for clip in clips where !finished.contains(clip.name) {
-      bytes += try layout(clip).dataCount + 4096
+      bytes += layout(clip, objects: clip.firstObjects).dataCount + 4096
     }
     var status = statvfs()
     if statvfs(options.output, &status) == 0 {
@@ -114,7 +114,7 @@ public final class Teaching {
     let total = frameCount
     var ensemble: TeacherEnsemble?
     for clip in clips where !finished.contains(clip.name) {
-      let size = try clip.frameSize()
+      let size = clip.frameSize
       do {
         let current: TeacherEnsemble
         if let known = ensemble, known.frameSize == size {
@@ -144,7 +144,7 @@ public final class Teaching {
   private func teach(
     _ clip: UntaughtClip, _ ensemble: TeacherEnsemble, stored: () -> Bool
   ) throws -> Bool {
-    let layout = try layout(clip)
+    let layout = layout(clip, objects: try clip.objects())
     let writer = try StoredOutputsWriter(layout, to: file(clip.name))
     let resampler = AreaResampler(from: ensemble.frameSize, to: layout.size)
     let reader = UntaughtClip.Reader()
@@ -181,11 +181,13 @@ public final class Teaching {
     return true
   }
 
-  private func layout(_ clip: UntaughtClip) throws(TrainingError) -> StoredOutputsWriter.Layout {
-    let size = try clip.frameSize()
+  private func layout(
+    _ clip: UntaughtClip, objects: [ObjectID]
+  ) -> StoredOutputsWriter.Layout {
+    let size = clip.frameSize
     func reduced(_ side: Int) -> Int { (side + options.reduction - 1) / options.reduction }
     var layout = StoredOutputsWriter.Layout(
-      frameCount: clip.storedCount, objects: try clip.objects(),
+      frameCount: clip.storedCount, objects: objects,
       size: FrameSize(width: reduced(size.width), height: reduced(size.height)))
     layout.precision = options.isSinglePrecision ? .single : .half
     layout.metadata = ["teacher": settings]

@@ -37,8 +37,37 @@ struct UntaughtClip {
   /// The name of its file of outputs.
   let name: String
   let items: [Item]
+  /// Size of its frames.
+  let frameSize: FrameSize
+  /// The objects of the first mask that holds any.
+  let firstObjects: [ObjectID]
   /// Whether objects may appear after the first frame (YouTube-VOS).
   private let objectsAppear: Bool
+
+  /// Checks that the mask to begin with fits the frames and holds an object.
+  private init(name: String, items: [Item], objectsAppear: Bool) throws(TrainingError) {
+    self.name = name
+    self.items = items
+    self.objectsAppear = objectsAppear
+    let masked = items.filter { $0.mask != nil }
+    guard let start = masked.first, let path = start.mask else {
+      throw TrainingError(name, "no frame of this clip has a mask")
+    }
+    var mask = try Self.mask(path)
+    do { frameSize = try PictureStore.size(of: start.picture, expected: mask.size) } catch {
+      throw TrainingError("\(error)")
+    }
+    guard mask.size == frameSize else {
+      throw TrainingError(path, "a mask of \(mask.size) for frames of \(frameSize)")
+    }
+    for item in masked.dropFirst() where objectsAppear && mask.objects.isEmpty {
+      if let path = item.mask { mask = try Self.mask(path) }
+    }
+    firstObjects = mask.objects
+    guard !firstObjects.isEmpty else {
+      throw TrainingError(path, "the mask holds no object, every pixel is 0 or 255")
+    }
+  }
 
   /// Frames whose outputs are stored.
   var storedCount: Int { items.count { $0.isStored } }
@@ -70,7 +99,7 @@ struct UntaughtClip {
           throw TrainingError(clip.path, "no mask of its first frame; expected \(mask)")
         }
         clips.append(
-          UntaughtClip(
+          try UntaughtClip(
             name: clip.name,
             items: clip.pictures.enumerated().map {
               Item(picture: $1, mask: $0 == 0 ? mask : nil, isStored: true)
@@ -83,7 +112,6 @@ struct UntaughtClip {
           + "time; teach them live, with 'teacher' in the recipe of `vos-cli distill`")
     }
     guard !clips.isEmpty else { throw TrainingError(data.path, "no clips in this set") }
-    for clip in clips { try clip.check() }
     return clips
   }
 
@@ -102,22 +130,7 @@ struct UntaughtClip {
           picture: .file("\(frames)/\(picture)"), mask: hasMask ? "\(masks)/\(mask)" : nil,
           isStored: hasMask))
     }
-    return UntaughtClip(name: name, items: items, objectsAppear: objectsAppear)
-  }
-
-  /// The masks that are given fit and hold objects.
-  private func check() throws(TrainingError) {
-    guard let first = items.first(where: { $0.mask != nil }), let path = first.mask else {
-      throw TrainingError(name, "no frame of this clip has a mask")
-    }
-    let mask = try Self.mask(path)
-    let size = try frameSize()
-    guard mask.size == size else {
-      throw TrainingError(path, "a mask of \(mask.size) for frames of \(size)")
-    }
-    guard !(try objects().isEmpty) else {
-      throw TrainingError(path, "the mask holds no object, every pixel is 0 or 255")
-    }
+    return try UntaughtClip(name: name, items: items, objectsAppear: objectsAppear)
   }
 
   private static func mask(_ path: String) throws(TrainingError) -> LabelMap {
@@ -128,23 +141,12 @@ struct UntaughtClip {
     } catch { throw TrainingError("\(error)") }
   }
 
-  /// Size of the first frame.
-  func frameSize() throws(TrainingError) -> FrameSize {
-    do {
-      switch items[0].picture {
-      case .file: return try PictureStore.decode(items[0].picture).size
-      case .video(let path, _): return try Media.openFrames(path, threads: 1).size
-      }
-    } catch { throw TrainingError("\(error)") }
-  }
-
   /// The objects that are given in it, in ascending order.
   func objects() throws(TrainingError) -> [ObjectID] {
+    guard objectsAppear else { return firstObjects }
     var objects = Set<ObjectID>()
     for item in items {
-      guard let path = item.mask else { continue }
-      objects.formUnion(try Self.mask(path).objects)
-      if !objectsAppear { break }
+      if let path = item.mask { objects.formUnion(try Self.mask(path).objects) }
     }
     return objects.sorted()
   }
