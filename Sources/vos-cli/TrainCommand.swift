@@ -90,6 +90,18 @@ struct TrainingOptions: ParsableArguments {
       "\(recipe.steps - trainer.step) steps of about \(rounded(estimate.secondsPerStep)) s: "
         + "\(duration(estimate.seconds)), \(estimate.diskBytes >> 20) MiB in \(trainer.output)\n")
     if dryRun { return }
+    do { try train(trainer) } catch {
+      // The message goes below the progress bar.
+      say("\n")
+      throw error
+    }
+    say("\n")
+    print("\(trainer.output)/student.safetensors")
+    if trainer.bestValidation != nil { print("\(trainer.output)/best.safetensors") }
+  }
+
+  /// Trains to the end, with a progress bar.
+  private func train(_ trainer: Trainer) throws {
     var skipped = trainer.skippedSteps
     try trainer.run { progress in
       if progress.skippedSteps > skipped {
@@ -114,9 +126,6 @@ struct TrainingOptions: ParsableArguments {
               ? "the best so far\n" : "best \(rounded(best.mean)) after step \(best.step)\n"))
       }
     }
-    say("\n")
-    print("\(trainer.output)/student.safetensors")
-    if trainer.bestValidation != nil { print("\(trainer.output)/best.safetensors") }
   }
 
   private func rounded(_ value: Double) -> String { String(format: "%.3f", value) }

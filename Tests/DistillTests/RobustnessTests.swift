@@ -151,8 +151,8 @@ import Testing
     ) { _, _ in }.batch(0, progress: 0)
     let before = trainer.student.tensors
     batch.images[batch.images.count - 7] = .nan
-    let (losses, norm) = try trainer.take(batch)
-    #expect(!norm.isFinite || !losses.total.isFinite)
+    let (_, norm) = try trainer.take(batch)
+    #expect(!norm.isFinite)
     #expect(trainer.skippedSteps == 1 && trainer.step == 1)
     for (name, tensor) in before {
       #expect(trainer.student.tensors[name]?.bytes == tensor.bytes, "\(name)")

@@ -154,10 +154,11 @@ public final class Trainer {
     var status = statvfs()
     if statvfs(output, &status) == 0 {
       let free = Int(clamping: UInt64(status.f_bavail) * UInt64(status.f_frsize))
-      guard free >= bytes else {
+      let missing = bytes - existingBytes
+      guard free >= missing else {
         throw TrainingError(
           output,
-          "needs \(bytes >> 20) MiB, the disk has \(free >> 20) MiB left; free some or "
+          "needs \(missing >> 20) MiB more, the disk has \(free >> 20) MiB left; free some or "
             + "choose another folder")
       }
     }
@@ -165,6 +166,16 @@ public final class Trainer {
       secondsPerStep: seconds,
       seconds: seconds * Double(recipe.steps - state.step) + (try estimatedValidationSeconds()),
       diskBytes: bytes)
+  }
+
+  /// Bytes of the results of an earlier process.
+  private var existingBytes: Int {
+    var total = 0
+    for name in ["state.safetensors", "student.safetensors", "best.safetensors", "metrics.csv"] {
+      var status = stat()
+      if stat(file(name), &status) == 0 { total += Int(status.st_size) }
+    }
+    return total
   }
 
   /// Trains to the end, or for at most `limit` more steps, and writes all results.
@@ -201,7 +212,7 @@ public final class Trainer {
 
   private func progress(_ step: Int) -> Double { Double(step) / Double(recipe.steps) }
 
-  /// One optimizer step; one whose loss or gradient is not finite changes nothing and is counted.
+  /// One optimizer step; one whose gradient is not finite changes nothing and is counted.
   func take(_ batch: TrainingBatch) throws(TrainingError) -> (StepLosses, norm: Double) {
     let step = state.step
     let progress = progress(step)
@@ -213,7 +224,7 @@ public final class Trainer {
     var gradients = trainingStep.gradients
     let norm = gradients.clip(norm: recipe.gradientNorm)
     let rate = recipe.schedule.rate(step: step, progress: progress)
-    if norm.isFinite, losses.total.isFinite {
+    if norm.isFinite {
       state.update(gradients, learningRate: Float(rate))
       failedInARow = 0
     } else {
