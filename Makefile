@@ -59,7 +59,7 @@ install: build
 	$(BUILD)/vos-cli --generate-completion-script fish > $(SHARE)/fish/vendor_completions.d/vos-cli.fish
 
 # The C kernels by themselves: optimised, and under the address and undefined-behaviour sanitizers.
-KERNELS := $(wildcard Sources/CKernels/*.c Sources/CKernels/scalar/*.c)
+KERNELS := $(wildcard Sources/CKernels/*.c Sources/CKernels/scalar/*.c Sources/CKernels/int8/*.c)
 KERNEL_TESTS := $(wildcard Tests/CKernelsTests/*.c)
 KERNEL_HEADERS := $(wildcard Sources/CKernels/*.h Sources/CKernels/*/*.h Tests/CKernelsTests/*.h)
 KERNEL_FLAGS := -std=c11 -g -Wall -Wextra -Wno-psabi
@@ -89,7 +89,7 @@ build/kernels/test-arm64: $(KERNELS) $(KERNEL_TESTS) $(KERNEL_HEADERS)
 test-arm64:
 	@$(MAKE) --no-print-directory packages PACKAGES="$(ARM64_PACKAGES)"
 	@$(MAKE) --no-print-directory build/kernels/test-arm64
-	qemu-aarch64 build/kernels/test-arm64
+	qemu-aarch64 -cpu max build/kernels/test-arm64
 
 # Every kernel at the network's shapes, against scalar, the FMA peak and OpenBLAS.
 build/kernels/bench: Benchmarks/kernels.c $(KERNELS) $(KERNEL_HEADERS)

@@ -21,8 +21,14 @@ test_function test_softmax, test_top_k, test_gather, test_packing;        // mem
 test_function test_upsample2, test_normalize, test_resize, test_combine,  // maps.c
     test_aggregate, test_argmax, test_max_pool;
 
+/// Every integer table that this CPU can run against the integer specification, and that one against
+/// formulas.
+void test_int8(uint64_t seed);  // int8.c
+
 // MARK: - Cases
 
+/// What the cases that follow test: a table and one of its kernels, and the inputs to begin with.
+void begin_test(const char *table, const char *test, uint64_t seed);
 /// Starts a case, named as printf does. The case before it ends: what it allocated is freed.
 void begin(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /// Fails the current case; only its first message is printed.

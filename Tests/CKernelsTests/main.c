@@ -64,6 +64,13 @@ static uint32_t random_bits(void) {
   return (uint32_t)((random_state * UINT64_C(0x2545F4914F6CDD1D)) >> 32);
 }
 
+void begin_test(const char *table, const char *test, uint64_t seed) {
+  end_case();
+  run.table = table;
+  run.test = test;
+  random_state = seed * 2 + 1;
+}
+
 size_t random_below(size_t bound) { return (size_t)(((uint64_t)random_bits() * bound) >> 32); }
 
 void *allocate(size_t bytes) {
@@ -199,6 +206,10 @@ int main(int argc, char **argv) {
     }
     printf("%-10s %d passed\n", run.table, run.passed - before);
   }
+  const int before = run.passed;
+  test_int8(seed);
+  end_case();
+  printf("%-10s %d passed\n", "int8", run.passed - before);
   printf("%d passed, %d failed\n", run.passed, run.failed);
   return run.failed != 0;
 }

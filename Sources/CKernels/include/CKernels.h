@@ -147,3 +147,4 @@ static inline void vos_spin_hint(void) {
 }
 
 #include "CKernelsTraining.h"  // after the types it uses: this is the module's umbrella header
+#include "CKernelsInt8.h"

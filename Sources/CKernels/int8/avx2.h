@@ -1,0 +1,78 @@
+// Vectors of 8 sums, 32 bytes. Included by avx2.c and avxvnni.c inside their target regions; the
+// latter defines VOS_VNNI.
+#pragma once
+
+#include <immintrin.h>
+
+typedef __m256i q_int;
+typedef __m256 q_float;
+typedef __m256i q_bytes;
+
+#define Q_LANES 8
+#define Q_TILE_VECTORS 2
+#if defined(VOS_VNNI)
+#define Q_TILE_ROWS 6  // a sum waits for the one before it: 12 of them hide that
+#else
+#define Q_TILE_ROWS 4  // 8 sums, 4 vectors of weights, and what a step needs in 16 registers
+#endif
+
+static inline q_int q_load_int(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+static inline q_float q_load_float(const float *p) { return _mm256_loadu_ps(p); }
+static inline void q_store_float(float *p, q_float x) { _mm256_storeu_ps(p, x); }
+static inline q_float q_set(float x) { return _mm256_set1_ps(x); }
+static inline q_float q_mul(q_float a, q_float b) { return _mm256_mul_ps(a, b); }
+static inline q_float q_add(q_float a, q_float b) { return _mm256_add_ps(a, b); }
+static inline q_float q_to_float(q_int x) { return _mm256_cvtepi32_ps(x); }
+static inline q_int q_round(q_float x) { return _mm256_cvtps_epi32(x); }
+/// 0…127, 0 for NaN (of which max takes its second operand).
+static inline q_float q_limited(q_float x) {
+  return _mm256_min_ps(_mm256_max_ps(x, _mm256_setzero_ps()), _mm256_set1_ps(127));
+}
+static inline q_bytes q_load_weights(const int8_t *p) {
+  return _mm256_loadu_si256((const __m256i *)p);
+}
+/// Four bytes in every lane.
+static inline q_bytes q_broadcast(const uint8_t *p) {
+  int32_t group;
+  memcpy(&group, p, sizeof group);
+  return _mm256_set1_epi32(group);
+}
+static inline q_float q_load_activations(const uint8_t *p) {
+  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+}
+
+#if defined(VOS_VNNI)
+static inline q_int q_dot(q_int sum, q_bytes a, q_bytes w) {
+  return _mm256_dpbusd_avx_epi32(sum, a, w);
+}
+static inline q_int q_dot_twice(q_int sum, q_bytes a, q_bytes w, q_bytes b, q_bytes v) {
+  return q_dot(q_dot(sum, a, w), b, v);
+}
+#else
+static inline q_int q_dot(q_int sum, q_bytes a, q_bytes w) {
+  const __m256i pairs = _mm256_maddubs_epi16(a, w);
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+/// Two products of pairs are added in 16 bits: VOS_INT8_WEIGHT_SUM says that they fit.
+static inline q_int q_dot_twice(q_int sum, q_bytes a, q_bytes w, q_bytes b, q_bytes v) {
+  const __m256i pairs = _mm256_add_epi16(_mm256_maddubs_epi16(a, w), _mm256_maddubs_epi16(b, v));
+  return _mm256_add_epi32(sum, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+}
+#endif
+
+/// V · 8 bytes.
+static inline __attribute__((always_inline)) void q_store_clamped(const int V, uint8_t *out,
+                                                                  const q_int *x,
+                                                                  vos_int8_clamp clamp) {
+  // Packing works in halves: 0-3 8-11 | 4-7 12-15.
+  const __m256i words = _mm256_packs_epi32(x[0], V > 1 ? x[1] : x[0]);
+  const __m256i ordered = _mm256_permute4x64_epi64(words, 0xd8);
+  __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(ordered),
+                                   _mm256_extracti128_si256(ordered, 1));
+  bytes = _mm_min_epu8(_mm_max_epu8(bytes, _mm_set1_epi8((char)clamp.low)),
+                       _mm_set1_epi8((char)clamp.high));
+  if (V > 1)
+    _mm_storeu_si128((__m128i *)out, bytes);
+  else
+    _mm_storel_epi64((__m128i *)out, bytes);
+}

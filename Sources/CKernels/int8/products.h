@@ -1,0 +1,171 @@
+// Dense products. Contract: CKernelsInt8.h; specification: scalar.c. Included once per instruction
+// set, after its vector header, which spells the vectors (q_…) and the size of a tile.
+
+#define VOS_INLINE static inline __attribute__((always_inline))
+#define VOS_UNROLL _Pragma("clang loop unroll(full)")
+#define Q_PANEL 16
+#define Q_PANEL_VECTORS (Q_PANEL / Q_LANES)
+#define Q_GROUP_BYTES (Q_PANEL * 4)
+
+typedef struct {
+  const vos_int8_segment *segments;
+  size_t segment_count;
+  size_t groups;  // of all segments
+  const vos_int8_factor *factor;
+  const uint8_t *addend;  // or NULL
+  ptrdiff_t addend_stride;
+  float addend_scale;
+  uint8_t *out;         // either this
+  float *float_out;     // or this
+  ptrdiff_t out_stride;
+  vos_int8_clamp clamp;
+} VOS_NAME(product);
+
+// The sums of R rows × V vectors of columns.
+VOS_INLINE void VOS_NAME(sums)(const int R, const int V, const VOS_NAME(product) *product,
+                               ptrdiff_t row, size_t column, const int8_t *weights,
+                               q_int sum[][Q_TILE_VECTORS]) {
+  const ptrdiff_t panel = (ptrdiff_t)product->groups * Q_GROUP_BYTES;
+  VOS_UNROLL for (int r = 0; r < R; r++)
+    VOS_UNROLL for (int v = 0; v < V; v++)
+      sum[r][v] = q_load_int(product->factor->bias + column + v * Q_LANES);
+  for (size_t s = 0; s < product->segment_count; s++) {
+    const ptrdiff_t stride = product->segments[s].stride;
+    const uint8_t *a = product->segments[s].base + row * stride;
+    size_t left = (product->segments[s].depth + 3) / 4;
+    for (; left >= 2; left -= 2) {
+      q_bytes b[2][Q_TILE_VECTORS];
+      VOS_UNROLL for (int v = 0; v < V; v++) {
+        const int8_t *w = weights + v / Q_PANEL_VECTORS * panel + v % Q_PANEL_VECTORS * Q_LANES * 4;
+        b[0][v] = q_load_weights(w);
+        b[1][v] = q_load_weights(w + Q_GROUP_BYTES);
+      }
+      VOS_UNROLL for (int r = 0; r < R; r++) {
+        const q_bytes x = q_broadcast(a + r * stride), y = q_broadcast(a + r * stride + 4);
+        VOS_UNROLL for (int v = 0; v < V; v++)
+          sum[r][v] = q_dot_twice(sum[r][v], x, b[0][v], y, b[1][v]);
+      }
+      a += 8;
+      weights += 2 * Q_GROUP_BYTES;
+    }
+    if (left) {
+      q_bytes b[Q_TILE_VECTORS];
+      VOS_UNROLL for (int v = 0; v < V; v++)
+        b[v] = q_load_weights(weights + v / Q_PANEL_VECTORS * panel +
+                              v % Q_PANEL_VECTORS * Q_LANES * 4);
+      VOS_UNROLL for (int r = 0; r < R; r++) {
+        const q_bytes x = q_broadcast(a + r * stride);
+        VOS_UNROLL for (int v = 0; v < V; v++) sum[r][v] = q_dot(sum[r][v], x, b[v]);
+      }
+      weights += Q_GROUP_BYTES;
+    }
+  }
+}
+
+// The first `columns` of R rows × V vectors: (V - 1) · Q_LANES < columns <= V · Q_LANES.
+VOS_INLINE void VOS_NAME(tile)(const int R, const int V, const int to_float,
+                               const VOS_NAME(product) *product, ptrdiff_t row, size_t column,
+                               size_t columns, const int8_t *weights) {
+  q_int sum[Q_TILE_ROWS][Q_TILE_VECTORS];
+  VOS_NAME(sums)(R, V, product, row, column, weights, sum);
+  q_float scale[Q_TILE_VECTORS];
+  VOS_UNROLL for (int v = 0; v < V; v++)
+    scale[v] = q_load_float(product->factor->scale + column + v * Q_LANES);
+  const int is_whole = columns == (size_t)V * Q_LANES;
+  VOS_UNROLL for (int r = 0; r < R; r++) {
+    const ptrdiff_t at = (row + r) * product->out_stride + (ptrdiff_t)column;
+    q_float t[Q_TILE_VECTORS];
+    VOS_UNROLL for (int v = 0; v < V; v++) t[v] = q_mul(q_to_float(sum[r][v]), scale[v]);
+    if (to_float) {
+      float line[Q_TILE_VECTORS * Q_LANES];
+      float *out = is_whole ? product->float_out + at : line;
+      VOS_UNROLL for (int v = 0; v < V; v++) q_store_float(out + v * Q_LANES, t[v]);
+      if (!is_whole) memcpy(product->float_out + at, line, columns * sizeof *line);
+      continue;
+    }
+    uint8_t line[Q_TILE_VECTORS * Q_LANES];
+    if (product->addend) {
+      const uint8_t *addend = product->addend + (row + r) * product->addend_stride + column;
+      if (!is_whole) {
+        memset(line, 0, sizeof line);
+        addend = memcpy(line, addend, columns);
+      }
+      const q_float factor = q_set(product->addend_scale);
+      VOS_UNROLL for (int v = 0; v < V; v++)
+        t[v] = q_add(t[v], q_mul(q_load_activations(addend + v * Q_LANES), factor));
+    }
+    q_int rounded[Q_TILE_VECTORS];
+    VOS_UNROLL for (int v = 0; v < V; v++) rounded[v] = q_round(t[v]);
+    q_store_clamped(V, is_whole ? product->out + at : line, rounded, product->clamp);
+    if (!is_whole) memcpy(product->out + at, line, columns);
+  }
+}
+
+#define VOS_ROWS_CASE(R)                                                                 \
+  case R: VOS_NAME(tile)(R, V, to_float, product, m, column, columns, weights); break;
+
+// All rows of one strip of at most V vectors.
+VOS_INLINE void VOS_NAME(strip)(const int V, const int to_float, const VOS_NAME(product) *product,
+                                size_t rows, size_t column, size_t columns,
+                                const int8_t *weights) {
+  ptrdiff_t m = 0;
+  for (; m + Q_TILE_ROWS <= (ptrdiff_t)rows; m += Q_TILE_ROWS)
+    VOS_NAME(tile)(Q_TILE_ROWS, V, to_float, product, m, column, columns, weights);
+  switch ((ptrdiff_t)rows - m) {
+#if Q_TILE_ROWS > 6
+    VOS_ROWS_CASE(7)
+    VOS_ROWS_CASE(6)
+#endif
+#if Q_TILE_ROWS > 4
+    VOS_ROWS_CASE(5)
+    VOS_ROWS_CASE(4)
+#endif
+    VOS_ROWS_CASE(3)
+    VOS_ROWS_CASE(2)
+    VOS_ROWS_CASE(1)
+  }
+}
+
+VOS_INLINE void VOS_NAME(multiply)(const int to_float, VOS_NAME(product) *product, size_t rows,
+                                   size_t columns) {
+  assert(rows <= 1 || product->out_stride >= (ptrdiff_t)columns);
+  for (size_t s = 0; s < product->segment_count; s++)
+    product->groups += (product->segments[s].depth + 3) / 4;
+  const size_t widest = Q_TILE_VECTORS * Q_LANES;
+  for (size_t column = 0; column < columns; column += widest) {
+    const size_t left = columns - column < widest ? columns - column : widest;
+    const int8_t *panel = product->factor->weights + column * product->groups * 4;
+    // The last strip computes no vector in which there is no column.
+    switch ((left + Q_LANES - 1) / Q_LANES) {
+#if Q_TILE_VECTORS > 2
+      case 4: VOS_NAME(strip)(4, to_float, product, rows, column, left, panel); break;
+      case 3: VOS_NAME(strip)(3, to_float, product, rows, column, left, panel); break;
+#endif
+      case 2: VOS_NAME(strip)(2, to_float, product, rows, column, left, panel); break;
+      case 1: VOS_NAME(strip)(1, to_float, product, rows, column, left, panel); break;
+    }
+  }
+}
+
+static void VOS_GEMM(size_t rows, size_t columns, const vos_int8_segment *segments,
+                     size_t segment_count, const vos_int8_factor *factor, const uint8_t *addend,
+                     ptrdiff_t addend_stride, float addend_scale, uint8_t *out,
+                     ptrdiff_t out_stride, vos_int8_clamp clamp) {
+  assert(clamp.low <= clamp.high && clamp.high <= VOS_INT8_HIGHEST);
+  VOS_NAME(product) product = {
+      .segments = segments, .segment_count = segment_count, .factor = factor, .addend = addend,
+      .addend_stride = addend_stride, .addend_scale = addend_scale, .out = out,
+      .out_stride = out_stride, .clamp = clamp,
+  };
+  VOS_NAME(multiply)(0, &product, rows, columns);
+}
+
+static void VOS_GEMM_TO_FLOAT(size_t rows, size_t columns, const vos_int8_segment *segments,
+                              size_t segment_count, const vos_int8_factor *factor, float *out,
+                              ptrdiff_t out_stride) {
+  VOS_NAME(product) product = {
+      .segments = segments, .segment_count = segment_count, .factor = factor, .float_out = out,
+      .out_stride = out_stride,
+  };
+  VOS_NAME(multiply)(1, &product, rows, columns);
+}
