@@ -265,6 +265,36 @@ import Testing
     }
   }
 
+  @Test(arguments: NetworkConfiguration.examples)
+  func exposingFeaturesChangesNothingElse(_ configuration: NetworkConfiguration) throws {
+    let network = Network.random(seed: 5, configuration: configuration)
+    let exposing = Network(exposingFeaturesOf: network)
+    var settings = Tracker.Configuration()
+    settings.inputSize = .shortSide(64)
+    var plain = try Tracker(
+      network: network, frameSize: SyntheticData.size, configuration: settings)
+    var other = try Tracker(
+      network: exposing, frameSize: SyntheticData.size, configuration: settings)
+    for index in 0..<3 {
+      let (frame, labels) = SyntheticData.picture(index, objects: 2)
+      let mask = index == 0 ? labels : nil
+      _ = try plain.step(frame, mask: mask)
+      _ = try other.step(frame, mask: mask)
+      for id in plain.objects {
+        let (a, b) = (try plain.probabilities(of: id), try other.probabilities(of: id))
+        #expect(zip(a, b).allSatisfy { abs($0 - $1) < 1e-4 })
+        #expect(plain.features(of: id) == nil)
+        let features = other.features(of: id)
+        #expect((features == nil) == (index == 0))
+        if let features {
+          #expect(features.channels == exposing.featureChannels)
+          #expect(features.size == FrameSize(width: 24, height: 16))
+          #expect(features.values.contains { $0 != 0 })
+        }
+      }
+    }
+  }
+
   // MARK: - Live
 
   private func liveRecipe() throws -> Recipe {
