@@ -37,6 +37,17 @@ public struct Tracker: ~Copyable {
       network: network, frameSize: frameSize, configuration: configuration)
   }
 
+  /// A tracker that shows `observer` every value that its network computes: slow, for calibration.
+  init(
+    network: Network, frameSize: FrameSize, configuration: Configuration,
+    observer: @escaping (_ value: String, _ map: FeatureMap) -> Void
+  ) throws(TrackerError) {
+    self.frameSize = frameSize
+    self.configuration = configuration
+    session = try TrackerSession(
+      network: network, frameSize: frameSize, configuration: configuration, observer: observer)
+  }
+
   /// Objects that are tracked, in ascending order.
   public var objects: [ObjectID] { session.objects.map(\.id) }
 

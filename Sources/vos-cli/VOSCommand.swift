@@ -14,6 +14,6 @@ struct VOSCommand: ParsableCommand {
       InspectCommand.self,
       BenchmarkCommand.self,
       TrainCommand.self, DistillCommand.self, TeachCommand.self,
-      AverageCommand.self, RepackCommand.self,
+      AverageCommand.self, RepackCommand.self, QuantizeCommand.self,
     ])
 }

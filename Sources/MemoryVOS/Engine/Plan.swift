@@ -1,4 +1,5 @@
-// A graph compiled for one input size in float32: what `Tracker` runs. Running allocates nothing.
+// A graph compiled for one input size, in float32 or partly in bytes: what `Tracker` runs. Running
+// allocates nothing.
 
 /// Choices that do not change results beyond rounding.
 package struct PlanOptions: Sendable {
@@ -11,14 +12,17 @@ package struct PlanOptions: Sendable {
 /// A graph with its weights packed, its buffers assigned and its operations fused.
 package final class Plan {
   enum Step {
-    case chain(Chain)
+    case chain(Chain<FloatArithmetic>)
+    case bytes(Chain<ByteArithmetic>)
     case rows(RowOperation)
+    case conversion(Conversion)
   }
 
   /// The only step that reads an input.
   enum Reader {
-    case chain(Chain, source: Int)
+    case chain(Chain<FloatArithmetic>, source: Int)
     case rows(RowOperation)
+    case conversion(Conversion)
   }
 
   /// Maps to fill before `run`, by the graph's input names.
@@ -27,32 +31,50 @@ package final class Plan {
   ///
   /// They live until the next `run`.
   package let outputs: [String: FeatureMap]
+  /// Outputs that are bytes, by name.
+  package let byteOutputs: [String: ByteTensor]
   /// Floats of intermediate results, shared by lifetime.
   package let arenaCount: Int
+  /// Called in `run` with each input and each step's result, when it is there: for calibration.
+  ///
+  /// What lies within a chain is not seen; see `PlanOptions.fusesChains`.
+  package var observer: ((_ value: String, _ map: FeatureMap) -> Void)?
 
   private let steps: [Step]
   private let readers: [String: Reader]
   private let writers: [String: RowOperation]
+  private let results: [(name: String, map: FeatureMap)?]
+  private var boundInputs: [String: FeatureMap]
   private let pool: ThreadPool
 
   /// Compiles `graph` for a network input of `size`, both sides multiples of 16.
   ///
-  /// `bindings` are inputs that are results of other plans, read in place.
+  /// `bindings` and `byteBindings` are inputs that are results of other plans, read in place. With
+  /// `quantized` parameters, the convolutions that these hold compute in bytes; of `byteOutputs`,
+  /// those that come as bytes stay bytes.
   package init(
     _ graph: Graph, size: FrameSize, weights: Weights, kernels: Kernels, pool: ThreadPool,
-    bindings: [String: FeatureMap] = [:], options: PlanOptions = .init()
+    bindings: [String: FeatureMap] = [:], options: PlanOptions = .init(),
+    quantized: QuantizedParameters? = nil, byteBindings: [String: ByteTensor] = [:],
+    byteOutputs: Set<String> = []
   ) {
     precondition(size.width % 16 == 0 && size.height % 16 == 0, "a network input of \(size)")
-    var compiler = PlanCompiler(graph: graph, size: size, options: options)
+    var compiler = PlanCompiler(
+      graph: graph, size: size, options: options, quantized: quantized ?? .init())
     compiler.fuse()
+    compiler.convert(byteInputs: Set(byteBindings.keys), byteOutputs: byteOutputs)
     let result = compiler.build(
-      weights: weights, kernels: kernels, threadCount: pool.threadCount, bindings: bindings)
+      weights: weights, kernels: kernels, threadCount: pool.threadCount, bindings: bindings,
+      byteBindings: byteBindings)
     inputs = result.inputs
     outputs = result.outputs
     steps = result.steps
     readers = result.readers
     writers = result.writers
     arenaCount = result.arenaCount
+    self.byteOutputs = result.byteOutputs
+    results = result.results
+    boundInputs = result.inputs
     self.pool = pool
   }
 
@@ -68,7 +90,9 @@ package final class Plan {
     switch reader {
     case .chain(let chain, let source): chain.sources[source] = map
     case .rows(let rows): rows.input = map
+    case .conversion(let conversion): conversion.floats = map
     }
+    boundInputs[name] = map
   }
 
   /// Makes the plan write output `name` to `map` from now on; traps unless the shapes are equal and a
@@ -83,11 +107,15 @@ package final class Plan {
 
   /// Computes every output from the inputs.
   package func run() {
-    for step in steps {
+    if let observer { for (name, map) in boundInputs { observer(name, map) } }
+    for (index, step) in steps.enumerated() {
       switch step {
       case .chain(let chain): chain.run(pool)
+      case .bytes(let chain): chain.run(pool)
       case .rows(let rows): rows.run(pool)
+      case .conversion(let conversion): conversion.run(pool)
       }
+      if let observer, let result = results[index] { observer(result.name, result.map) }
     }
   }
 }

@@ -4,10 +4,11 @@ import CKernels
 
 /// Compiles a graph.
 ///
-/// `fuse` decides on steps; `build` gives them buffers and packed weights.
+/// `fuse` decides on steps, `convert` on bytes and floats; `build` (PlanCompiler+Build.swift) gives
+/// steps buffers and packed weights.
 struct PlanCompiler {
   /// A convolution with the add and the activation that follow it.
-  private struct Fused {
+  struct Fused {
     let node: Graph.Value
     var addend: Graph.Value?
     var addendIsEnlarged = false
@@ -15,25 +16,39 @@ struct PlanCompiler {
     var result: Graph.Value
   }
 
-  private enum StepPlan {
+  enum StepPlan {
     case chain([Fused])
+    /// A chain over bytes, whose last convolution may write floats.
+    case bytes([Fused], toFloats: Bool)
     case rows(Graph.Value)
+    case conversion(Graph.Value, Conversion.Direction)
   }
 
-  private let graph: Graph
-  private let size: FrameSize
+  /// A value in one of its two forms.
+  struct Slot: Hashable {
+    let value: Graph.Value
+    let isByte: Bool
+  }
+
+  let graph: Graph
+  let size: FrameSize
+  let quantized: QuantizedParameters
+  let readers: [Int]
+  var steps: [StepPlan] = []
+  /// Outputs that stay bytes, and bindings that are.
+  var byteOutputs: Set<Graph.Value> = []
+  var byteInputs: Set<Graph.Value> = []
   private let options: PlanOptions
-  private let readers: [Int]
   private let readerNodes: [[Graph.Value]]
-  private var steps: [StepPlan] = []
 
   /// Rows of an inner result that two tiles share are computed twice; more kernels, more of them.
   private static let windowedStagesPerChain = 3
 
-  init(graph: Graph, size: FrameSize, options: PlanOptions) {
+  init(graph: Graph, size: FrameSize, options: PlanOptions, quantized: QuantizedParameters) {
     self.graph = graph
     self.size = size
     self.options = options
+    self.quantized = quantized
     readers = graph.readerCounts
     var nodes = [[Graph.Value]](repeating: [], count: graph.nodes.count)
     for (index, node) in graph.nodes.enumerated() {
@@ -112,179 +127,110 @@ struct PlanCompiler {
     guard options.fusesChains, let last = chain.last else { return false }
     let node = graph[fused.node]
     let windows = (chain + [fused]).filter { graph[$0.node].kernel > 1 }.count
-    return node.inputs.count == 1 && readers[last.result.index] == 1
-      && windows <= Self.windowedStagesPerChain && !last.addendIsEnlarged
-      && !fused.addendIsEnlarged
+    return isQuantized(fused) == isQuantized(last) && node.inputs.count == 1
+      && readers[last.result.index] == 1 && windows <= Self.windowedStagesPerChain
+      && !last.addendIsEnlarged && !fused.addendIsEnlarged
   }
 
-  // MARK: - Buffers and steps
-
-  /// What a plan is made of.
-  struct Result {
-    var inputs: [String: FeatureMap] = [:]
-    var outputs: [String: FeatureMap] = [:]
-    var steps: [Plan.Step] = []
-    var arenaCount = 0
-    /// Where an input is read that one step alone reads, by its name.
-    var readers: [String: Plan.Reader] = [:]
-    /// The operation that writes an output that no step reads, by its name.
-    var writers: [String: RowOperation] = [:]
+  private func isQuantized(_ fused: Fused) -> Bool {
+    graph[fused.node].convolution.map { quantized.convolutions[$0.name] != nil } ?? false
   }
 
-  func build(
-    weights: Weights, kernels: Kernels, threadCount: Int, bindings: [String: FeatureMap]
-  ) -> Result {
-    var result = Result()
-    var maps: [Graph.Value: FeatureMap] = [:]
-    let padding = paddings()
+  // MARK: - Bytes and floats
+
+  /// Makes chains of quantised convolutions compute in bytes and puts conversions between what comes
+  /// in one form and is read in the other.
+  mutating func convert(byteInputs names: Set<String>, byteOutputs outputNames: Set<String>) {
     for (index, node) in graph.nodes.enumerated() {
-      guard case .input(let name) = node.operation else { continue }
+      if case .input(let name) = node.operation, names.contains(name) {
+        byteInputs.insert(.init(index: index))
+      }
+    }
+    steps = steps.map { step in
+      guard case .chain(let chain) = step, isQuantized(chain[0]) else { return step }
+      return .bytes(chain, toFloats: false)
+    }
+    let slots = steps.flatMap(reads)
+    let mayStay = Set(graph.outputs.filter { outputNames.contains($0.name) }.map(\.value))
+    func isRead(_ value: Graph.Value, asBytes isByte: Bool) -> Bool {
+      if !isByte, graph.outputs.contains(where: { $0.value == value }), !mayStay.contains(value) {
+        return true
+      }
+      return slots.contains(Slot(value: value, isByte: isByte))
+    }
+    var converted: [StepPlan] = []
+    for index in graph.nodes.indices {
       let value = Graph.Value(index: index)
-      let needed = padding[value] ?? 0
-      if let bound = bindings[name] {
-        precondition(bound.shape == shape(value), "\(name): \(bound.shape) for \(shape(value))")
-        precondition(bound.padding >= needed, "\(name) needs \(needed) zero columns")
-      }
-      let map = bindings[name] ?? FeatureMap(shape(value), padding: needed)
-      maps[value] = map
-      result.inputs[name] = map
-    }
-
-    let written = steps.map(resultValue)
-    let requests = steps.indices.map { step in
-      let value = written[step]
-      let isOutput = graph.outputs.contains { $0.value == value }
-      let last =
-        isOutput ? steps.count : steps.indices.last { reads(steps[$0]).contains(value) } ?? step
-      return Arena.Request(
-        count: FeatureMap.extent(shape(value), padding: padding[value] ?? 0),
-        lifetime: step...max(step, last))
-    }
-    let arena = Arena(requests)
-    let memory = AlignedBuffer(count: arena.count)
-    for (step, value) in written.enumerated() {
-      maps[value] = FeatureMap(
-        shape(value), padding: padding[value] ?? 0, in: memory, at: arena.offsets[step])
-    }
-    func map(_ value: Graph.Value) -> FeatureMap {
-      guard let map = maps[value] else { preconditionFailure("value \(value.index) has no buffer") }
-      return map
-    }
-
-    for (step, plan) in steps.enumerated() {
-      switch plan {
-      case .chain(let fused):
-        let inputs = graph[fused[0].node].inputs
-        let chain = Chain(
-          stages: fused.map { stage($0, weights: weights, map: map) }, sources: inputs.map(map),
-          output: map(written[step]), kernels: kernels, threadCount: threadCount)
-        result.steps.append(.chain(chain))
-        for (source, value) in inputs.enumerated() {
-          if let name = inputName(value) { result.readers[name] = .chain(chain, source: source) }
-        }
-      case .rows(let value):
-        let rows = RowOperation(
-          graph[value].operation, inputs: graph[value].inputs.map(map), output: map(value),
-          kernels: kernels, threadCount: threadCount)
-        result.steps.append(.rows(rows))
-        if let name = inputName(graph[value].inputs[0]) { result.readers[name] = .rows(rows) }
-        for output in graph.outputs where output.value == value && readers[value.index] == 1 {
-          result.writers[output.name] = rows
-        }
+      guard case .input = graph[value].operation else { continue }
+      let isByte = byteInputs.contains(value)
+      if isRead(value, asBytes: !isByte) {
+        converted.append(.conversion(value, isByte ? .toFloats : .toBytes))
       }
     }
-    for output in graph.outputs { result.outputs[output.name] = map(output.value) }
-    result.arenaCount = arena.count
-    return result
-  }
-
-  /// The name of an input that has one reader.
-  private func inputName(_ value: Graph.Value) -> String? {
-    guard case .input(let name) = graph[value].operation, readers[value.index] == 1 else {
-      return nil
+    for step in steps {
+      let value = result(step).value
+      guard case .bytes(let chain, _) = step else {
+        converted.append(step)
+        if isRead(value, asBytes: true) { converted.append(.conversion(value, .toBytes)) }
+        continue
+      }
+      let last = chain[chain.count - 1]
+      let isPlain =
+        last.addend == nil && last.clamp.low == -.infinity && last.clamp.high == .infinity
+      if isPlain, !isRead(value, asBytes: true), !mayStay.contains(value),
+        case .convolution = graph[last.node].operation
+      {
+        converted.append(.bytes(chain, toFloats: true))
+        continue
+      }
+      converted.append(step)
+      if mayStay.contains(value) { byteOutputs.insert(value) }
+      if isRead(value, asBytes: false) { converted.append(.conversion(value, .toFloats)) }
     }
-    return name
+    steps = converted
   }
 
-  private func shape(_ value: Graph.Value) -> FeatureShape {
-    let node = graph[value]
-    return FeatureShape(
-      height: size.height / node.stride, width: size.width / node.stride, channels: node.channels)
-  }
-
-  private func resultValue(_ step: StepPlan) -> Graph.Value {
+  /// What a step writes.
+  func result(_ step: StepPlan) -> Slot {
     switch step {
-    case .chain(let chain): chain[chain.count - 1].result
-    case .rows(let value): value
+    case .chain(let chain): Slot(value: chain[chain.count - 1].result, isByte: false)
+    case .bytes(let chain, let toFloats):
+      Slot(value: chain[chain.count - 1].result, isByte: !toFloats)
+    case .rows(let value): Slot(value: value, isByte: false)
+    case .conversion(let value, let direction): Slot(value: value, isByte: direction == .toBytes)
     }
   }
 
-  private func reads(_ step: StepPlan) -> [Graph.Value] {
+  /// What a step reads.
+  func reads(_ step: StepPlan) -> [Slot] {
     switch step {
-    case .chain(let chain): graph[chain[0].node].inputs + chain.compactMap(\.addend)
-    case .rows(let value): graph[value].inputs
+    case .chain(let chain): reads(chain).map { Slot(value: $0, isByte: false) }
+    case .bytes(let chain, _): reads(chain).map { Slot(value: $0, isByte: true) }
+    case .rows(let value): graph[value].inputs.map { Slot(value: $0, isByte: false) }
+    case .conversion(let value, let direction):
+      [Slot(value: value, isByte: direction == .toFloats)]
     }
   }
 
-  /// Zero columns that each value needs for the convolutions that read it from memory.
-  private func paddings() -> [Graph.Value: Int] {
-    var result: [Graph.Value: Int] = [:]
-    for case .chain(let chain) in steps {
-      let node = graph[chain[0].node]
-      for input in node.inputs { result[input] = max(result[input] ?? 0, node.padding) }
-    }
-    return result
-  }
-
-  private func stage(
-    _ fused: Fused, weights: Weights, map: (Graph.Value) -> FeatureMap
-  ) -> ChainStage {
-    let node = graph[fused.node]
-    let inputs = node.inputs.map(shape)
-    let input = FeatureShape(
-      height: inputs[0].height, width: inputs[0].width,
-      channels: inputs.reduce(0) { $0 + $1.channels })
-    let addend: Addend? = fused.addend.map {
-      fused.addendIsEnlarged ? .upsampled(map($0)) : .map(map($0))
-    }
-    func make(_ kind: ChainStage.Kind, _ convolution: Operation.Convolution) -> ChainStage {
-      ChainStage(
-        kind: kind, convolution: convolution, input: input, output: shape(fused.node),
-        weights: kind == .dense
-          ? weights.packedDense(
-            convolution, sources: inputs.map(\.channels), outputs: node.channels)
-          : weights.packedDepthwise(convolution, channels: node.channels),
-        bias: weights.packedBias(convolution), addend: addend, clamp: fused.clamp)
-    }
-    switch node.operation {
-    case .convolution(let convolution): return make(.dense, convolution)
-    case .depthwise(let convolution): return make(.depthwise, convolution)
-    default: preconditionFailure("a chain of something else than convolutions")
-    }
+  private func reads(_ chain: [Fused]) -> [Graph.Value] {
+    graph[chain[0].node].inputs + chain.compactMap(\.addend)
   }
 }
 
 extension Graph.Node {
-  fileprivate var isConvolution: Bool {
+  fileprivate var isConvolution: Bool { convolution != nil }
+
+  /// Dense or depthwise.
+  var convolution: Operation.Convolution? {
     switch operation {
-    case .convolution, .depthwise: true
-    default: false
+    case .convolution(let convolution), .depthwise(let convolution): convolution
+    default: nil
     }
   }
 
-  fileprivate var kernel: Int {
-    switch operation {
-    case .convolution(let convolution), .depthwise(let convolution): convolution.kernel
-    default: 1
-    }
-  }
+  var kernel: Int { convolution?.kernel ?? 1 }
 
-  fileprivate var padding: Int {
-    switch operation {
-    case .convolution(let convolution), .depthwise(let convolution): convolution.padding
-    default: 0
-    }
-  }
+  var padding: Int { convolution?.padding ?? 0 }
 
   fileprivate var clamp: vos_clamp? {
     switch operation {

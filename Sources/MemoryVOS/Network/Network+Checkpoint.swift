@@ -19,13 +19,26 @@ extension Network {
     try checkpoint.check(architecture: Self.architecture)
     let configuration = try Self.configuration(of: checkpoint)
     let parameters = NetworkGraphs(configuration).parameters
-    try checkpoint.check(expected: parameters.map { ($0.name, $0.shape) })
+    let quantized = Self.quantizedLayers(of: checkpoint)
+    try checkpoint.check(
+      expected: parameters.map { ($0.name, $0.shape) }
+        + parameters.compactMap { parameter in
+          Self.layer(ofWeight: parameter.name).flatMap {
+            quantized.contains($0) ? ("\($0).scale", [parameter.shape[0]]) : nil
+          }
+        })
     var tensors: [String: [Float]] = [:]
-    for name in checkpoint.tensors.keys { tensors[name] = try checkpoint.floats(name) }
-    self.init(configuration: configuration, weights: Weights(tensors))
+    for name in checkpoint.tensors.keys
+    where Self.layer(ofWeight: name).map(quantized.contains) != true {
+      tensors[name] = try checkpoint.floats(name)
+    }
+    let integers = try Self.quantizedParameters(
+      of: checkpoint, layers: quantized, floats: tensors,
+      graphs: NetworkGraphs(configuration))
+    self.init(configuration: configuration, weights: Weights(tensors), quantized: integers)
   }
 
-  private static func configuration(
+  static func configuration(
     of checkpoint: Checkpoint
   ) throws(CheckpointError) -> NetworkConfiguration {
     guard let json = checkpoint.metadata["configuration"] else { return NetworkConfiguration() }

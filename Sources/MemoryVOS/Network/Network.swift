@@ -8,22 +8,35 @@ public final class Network: Sendable {
   public let configuration: NetworkConfiguration
   package let graphs: NetworkGraphs
   package let weights: Weights
+  /// The convolutions that compute in int8, which `weights` does not hold; `nil` for a float network.
+  package let quantized: QuantizedParameters?
 
   /// A network from parameters in PyTorch's order; traps unless names and counts are the graphs'.
-  package convenience init(configuration: NetworkConfiguration, weights: Weights) {
+  package convenience init(
+    configuration: NetworkConfiguration, weights: Weights, quantized: QuantizedParameters? = nil
+  ) {
     self.init(
-      configuration: configuration, graphs: NetworkGraphs(configuration), weights: weights)
+      configuration: configuration, graphs: NetworkGraphs(configuration), weights: weights,
+      quantized: quantized)
   }
 
   /// The same with graphs that may have further outputs.
-  init(configuration: NetworkConfiguration, graphs: NetworkGraphs, weights: Weights) {
+  init(
+    configuration: NetworkConfiguration, graphs: NetworkGraphs, weights: Weights,
+    quantized: QuantizedParameters? = nil
+  ) {
     self.configuration = configuration
     self.graphs = graphs
-    for parameter in graphs.parameters {
+    for parameter in graphs.parameters
+    where quantized?.holds(parameter: parameter.name) != true {
       precondition(weights[parameter.name].count == parameter.count, "\(parameter.name)")
     }
     self.weights = weights
+    self.quantized = quantized
   }
+
+  /// Whether convolutions compute in int8.
+  public var isQuantized: Bool { quantized != nil }
 
   /// Number of trainable scalars.
   public var parameterCount: Int { graphs.parameters.reduce(0) { $0 + $1.count } }
@@ -55,14 +68,18 @@ package final class NetworkPlans {
   ) {
     let keyEncoder = Plan(
       network.graphs.keyEncoder, size: size, weights: network.weights, kernels: kernels,
-      pool: pool, options: options)
+      pool: pool, options: options, quantized: network.quantized,
+      byteOutputs: NetworkGraphs.features)
     let features = keyEncoder.outputs.filter { $0.key != "key" }
+    let byteFeatures = keyEncoder.byteOutputs
     valueEncoder = Plan(
       network.graphs.valueEncoder, size: size, weights: network.weights, kernels: kernels,
-      pool: pool, bindings: features, options: options)
+      pool: pool, bindings: features, options: options, quantized: network.quantized,
+      byteBindings: byteFeatures)
     decoder = Plan(
       network.graphs.decoder, size: size, weights: network.weights, kernels: kernels,
-      pool: pool, bindings: features, options: options)
+      pool: pool, bindings: features, options: options, quantized: network.quantized,
+      byteBindings: byteFeatures)
     self.keyEncoder = keyEncoder
   }
 }

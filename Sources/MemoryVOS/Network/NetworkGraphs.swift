@@ -10,6 +10,9 @@ package struct NetworkGraphs: Sendable {
   /// readout, previous, f4, f8, f16 → logit; reads f2 with a refinement head.
   package internal(set) var decoder: Graph
 
+  /// Outputs of the key encoder that the other graphs read.
+  static let features: Set<String> = ["f4", "f8", "f16"]
+
   /// Every parameter, in the order of the graphs, the log of the affinity's temperature `t` last.
   package var parameters: [Graph.Parameter] {
     keyEncoder.parameters + valueEncoder.parameters + decoder.parameters

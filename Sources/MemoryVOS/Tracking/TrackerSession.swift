@@ -36,7 +36,8 @@ final class TrackerSession {
   private var newestEntries: [MemoryBank.EntryID] = []
 
   init(
-    network: Network, frameSize: FrameSize, configuration: Tracker.Configuration
+    network: Network, frameSize: FrameSize, configuration: Tracker.Configuration,
+    observer: ((_ value: String, _ map: FeatureMap) -> Void)? = nil
   ) throws(TrackerError) {
     self.frameSize = frameSize
     networkSize = try Self.checkedSize(configuration, frameSize)
@@ -51,7 +52,11 @@ final class TrackerSession {
     }
     kernels = Kernels(instructionSet)
     pool = ThreadPool(threadCount: configuration.threads)
-    plans = NetworkPlans(network, size: networkSize, kernels: kernels, pool: pool)
+    var options = PlanOptions()
+    options.fusesChains = observer == nil
+    plans = NetworkPlans(
+      network, size: networkSize, kernels: kernels, pool: pool, options: options)
+    for plan in [plans.keyEncoder, plans.valueEncoder, plans.decoder] { plan.observer = observer }
     bank = MemoryBank(
       positions: networkSize.area / 256, keyChannels: network.configuration.keyChannels,
       valueChannels: network.configuration.valueChannels,

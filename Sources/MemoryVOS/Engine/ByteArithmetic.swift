@@ -1,0 +1,94 @@
+// Chains over bytes 0…127 and int8 weights. Contracts of the kernels: CKernelsInt8.h.
+
+import CKernels
+
+/// Integers: every instruction set gives the same bytes.
+struct ByteArithmetic: ChainArithmetic {
+  /// A convolution's weights in the kernels' layout, and how sums become bytes.
+  final class Factor: @unchecked Sendable {  // safe: never written after `init`
+    let weights: UnsafeMutablePointer<Int8>
+    /// Dense: int32 sums, float scales.
+    let bias: UnsafeMutablePointer<Int32>
+    let scale: UnsafeMutablePointer<Float>
+    /// Depthwise: int16 sums, Q15 scales.
+    let narrowBias: UnsafeMutablePointer<Int16>
+    let narrowScale: UnsafeMutablePointer<Int16>
+    let zeroPoint: UInt8
+    let addendScale: Float
+    let clamp: vos_int8_clamp
+
+    /// Memory for a factor, all zeros.
+    init(
+      weightCount: Int, columns: Int, depthwiseChannels: Int, zeroPoint: UInt8, addendScale: Float,
+      clamp: vos_int8_clamp
+    ) {
+      func zeros<T: BinaryInteger>(_ count: Int, _: T.Type) -> UnsafeMutablePointer<T> {
+        let memory = UnsafeMutablePointer<T>.allocate(capacity: max(1, count))
+        memory.initialize(repeating: 0, count: max(1, count))
+        return memory
+      }
+      weights = zeros(weightCount, Int8.self)
+      bias = zeros(columns, Int32.self)
+      narrowBias = zeros(depthwiseChannels, Int16.self)
+      narrowScale = zeros(depthwiseChannels, Int16.self)
+      scale = .allocate(capacity: max(1, columns))
+      scale.initialize(repeating: 0, count: max(1, columns))
+      self.zeroPoint = zeroPoint
+      self.addendScale = addendScale
+      self.clamp = clamp
+    }
+
+    deinit {
+      weights.deallocate()
+      bias.deallocate()
+      scale.deallocate()
+      narrowBias.deallocate()
+      narrowScale.deallocate()
+    }
+
+    var dense: vos_int8_factor { .init(weights: weights, bias: bias, scale: scale) }
+    var depthwise: vos_int8_depthwise {
+      .init(weights: weights, bias: narrowBias, scale: narrowScale, zero_point: zeroPoint)
+    }
+  }
+
+  let kernels: vos_int8_kernels
+
+  func segment(base: UnsafePointer<UInt8>, stride: Int, depth: Int) -> vos_int8_segment {
+    vos_int8_segment(base: base, stride: stride, depth: depth)
+  }
+
+  func dense(
+    _ factor: Factor, width: Int, channels: Int, segments: UnsafePointer<vos_int8_segment>,
+    count: Int, addend: UnsafePointer<UInt8>?, out: UnsafeMutablePointer<UInt8>
+  ) {
+    var right = factor.dense
+    kernels.gemm(
+      width, channels, segments, count, &right, addend, channels, factor.addendScale, out,
+      channels, factor.clamp)
+  }
+
+  func dense(
+    _ factor: Factor, width: Int, channels: Int, segments: UnsafePointer<vos_int8_segment>,
+    count: Int, floats: UnsafeMutablePointer<Float>
+  ) {
+    var right = factor.dense
+    kernels.gemm_to_float(width, channels, segments, count, &right, floats, channels)
+  }
+
+  func depthwise(
+    _ factor: Factor, rows: UnsafePointer<UnsafePointer<UInt8>?>, kernel: Int, stride: Int,
+    dilation: Int, width: Int, channels: Int, out: UnsafeMutablePointer<UInt8>
+  ) {
+    precondition(dilation == 1, "a dilated convolution of bytes")
+    var right = factor.depthwise
+    kernels.depthwise(rows, kernel, stride, width, channels, &right, out, factor.clamp)
+  }
+
+  func upsample2(
+    near: UnsafePointer<UInt8>, far: UnsafePointer<UInt8>, width: Int, channels: Int,
+    out: UnsafeMutablePointer<UInt8>
+  ) {
+    kernels.upsample2(near, far, width, channels, out)
+  }
+}

@@ -1,0 +1,150 @@
+import TestSupport
+import Testing
+
+@testable import MemoryVOS
+
+/// The shipped network quantised on a few frames of a synthetic clip.
+enum QuantizedFixture {
+  static let size = FrameSize(width: 96, height: 64)
+  static let scene = SampleScene(named: .standard, size: size, frameCount: 72)
+  static let configuration: Tracker.Configuration = {
+    var configuration = Tracker.Configuration()
+    configuration.inputSize = .exact(size)
+    return configuration
+  }()
+
+  static func quantizer(frames: Int) throws -> Quantizer {
+    var quantizer = try Quantizer(Checkpoint(path: ShippedCheckpoint.path))
+    let clip = (0..<frames).map { scene.frame(at: $0) }
+    try quantizer.observe(
+      clip.map(\.frame), mask: clip[0].labels, configuration: configuration)
+    return quantizer
+  }
+
+  static let checkpoint = Result { try quantizer(frames: 20).quantized(keepingFloat: []) }
+}
+
+@Suite struct QuantizedPlanTests {
+  @Test(arguments: EngineVariant.all)
+  func everyVariantGivesTheSameBytes(_ variant: EngineVariant) throws {
+    let network = try Network(QuantizedFixture.checkpoint.get())
+    let reference = EngineVariant(instructionSet: .scalar, fusesChains: false, threads: 1)
+    #expect(features(of: network, variant) == features(of: network, reference))
+  }
+
+  private func features(of network: Network, _ variant: EngineVariant) -> [String: [UInt8]] {
+    var options = PlanOptions()
+    options.fusesChains = variant.fusesChains
+    let plans = NetworkPlans(
+      network, size: FrameSize(width: 80, height: 48), kernels: Kernels(variant.instructionSet),
+      pool: ThreadPool(threadCount: variant.threads), options: options)
+    var random = SeededGenerator(seed: 5)
+    let image = (0..<80 * 48 * 3).map { _ in Float.random(in: -1...1, using: &random) }
+    plans.keyEncoder.inputs["image"]?.assign(image)
+    // Twice: what a run leaves in buffers and rings must not show.
+    plans.keyEncoder.run()
+    plans.keyEncoder.run()
+    #expect(Set(plans.keyEncoder.byteOutputs.keys) == ["f4", "f8", "f16"])
+    return plans.keyEncoder.byteOutputs.mapValues { $0.map.scalars }
+  }
+
+  @Test func bytesStandForTheFloatFeatures() throws {
+    let quantized = try Network(QuantizedFixture.checkpoint.get())
+    let float = try ShippedCheckpoint.network.get()
+    let frame = QuantizedFixture.scene.frame(at: 30).frame
+    func plans(_ network: Network) -> NetworkPlans {
+      let kernels = Kernels(.scalar)
+      let pool = ThreadPool(threadCount: 1)
+      let plans = NetworkPlans(
+        network, size: QuantizedFixture.size, kernels: kernels, pool: pool)
+      plans.keyEncoder.inputs["image"]?.assign(frame.pixels.map { (Float($0) - 127.5) / 127.5 })
+      plans.keyEncoder.run()
+      return plans
+    }
+    let (actual, expected) = (plans(quantized).keyEncoder, plans(float).keyEncoder)
+    for name in ["f4", "f8", "f16"] {
+      let bytes = try #require(actual.byteOutputs[name])
+      let reals = bytes.map.scalars.map {
+        (Float($0) - Float(bytes.range.zeroPoint)) * bytes.range.scale
+      }
+      let floats = try #require(expected.outputs[name]).scalars
+      let error = zip(reals, floats).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+      let power = floats.reduce(0) { $0 + $1 * $1 }
+      #expect(error < 0.05 * power, "\(name): \(error / power)")
+    }
+  }
+
+  @Test func layersThatStayFloatAreConvertedAtTheBorders() throws {
+    let quantizer = try QuantizedFixture.quantizer(frames: 16)
+    let mixed = try quantizer.quantized(keepingFloat: ["k.features.3", "d16", "m1", "p"])
+    #expect(mixed.tensors["d16.weight"]?.dtype == .float32)
+    #expect(mixed.tensors["s4.weight"]?.dtype == .int8)
+    try expectSameMasks(Network(mixed))
+  }
+
+  @Test func masksAreThoseOfTheFloatNetwork() throws {
+    try expectSameMasks(Network(QuantizedFixture.checkpoint.get()))
+  }
+
+  private func expectSameMasks(_ network: Network) throws {
+    func masks(_ network: Network) throws -> [UInt8] {
+      let scene = QuantizedFixture.scene
+      var tracker = try Tracker(
+        network: network, frameSize: scene.size, configuration: QuantizedFixture.configuration)
+      _ = try tracker.step(scene.frame(at: 30).frame, mask: scene.frame(at: 30).labels)
+      return try (31..<35).flatMap { try tracker.step(scene.frame(at: $0).frame).labels.labels }
+    }
+    let (actual, expected) = (try masks(network), try masks(ShippedCheckpoint.network.get()))
+    let same = zip(actual, expected).filter { $0 == $1 }.count
+    #expect(Double(same) > 0.95 * Double(expected.count), "\(same) of \(expected.count)")
+  }
+
+  // MARK: - Files
+
+  @Test func fileIsSmallAndReadsBack() throws {
+    let folder = TemporaryFolder()
+    let checkpoint = try QuantizedFixture.checkpoint.get()
+    try checkpoint.write(to: folder.path("q.safetensors"))
+    let again = try Checkpoint(path: folder.path("q.safetensors"))
+    #expect(again.isQuantized && again.metadata == checkpoint.metadata)
+    #expect(try Network(again).isQuantized)
+    func size(_ checkpoint: Checkpoint) -> Int {
+      checkpoint.serializedHeader().bytes.count
+        + checkpoint.tensors.values.reduce(0) { $0 + $1.bytes.count }
+    }
+    #expect(10 * size(again) <= 3 * size(try Checkpoint(path: ShippedCheckpoint.path)))
+  }
+
+  @Test func quantisingTwiceAndTooFewFramesAreErrors() throws {
+    let checkpoint = try QuantizedFixture.checkpoint.get()
+    #expect { _ = try Quantizer(checkpoint) } throws: { "\($0)".contains("already int8") }
+    let few = try QuantizedFixture.quantizer(frames: 3)
+    #expect { _ = try few.quantized() } throws: { "\($0)".contains("at least 16") }
+  }
+
+  @Test(arguments: ["ranges", "no range", "weights", "scale", "missing scale", "dtype"])
+  func damagedFilesAreRefused(_ damage: String) throws {
+    var checkpoint = try QuantizedFixture.checkpoint.get()
+    let layer = "m2"
+    func replace(_ name: String, by tensor: CheckpointTensor) { checkpoint.tensors[name] = tensor }
+    let weight = try #require(checkpoint.tensors["\(layer).weight"])
+    let scale = try #require(checkpoint.tensors["\(layer).scale"])
+    switch damage {
+    case "ranges": checkpoint.metadata["ranges"] = "{\"m2\": [0, 3]}"
+    case "no range": checkpoint.metadata["ranges"] = "{}"
+    case "weights":
+      replace(
+        "\(layer).weight",
+        by: .init(
+          shape: weight.shape, dtype: .int8, bytes: [UInt8](repeating: 127, count: weight.count)))
+    case "scale":
+      replace(
+        "\(layer).scale",
+        by: .init(shape: scale.shape, floats: [Float](repeating: 9, count: scale.count)))
+    case "missing scale": checkpoint.tensors["\(layer).scale"] = nil
+    default:
+      replace("t", by: .init(shape: [], dtype: .int8, bytes: [1]))
+    }
+    #expect(throws: CheckpointError.self) { _ = try Network(checkpoint) }
+  }
+}
