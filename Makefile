@@ -6,7 +6,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := libopenblas-dev libavformat-dev libavcodec-dev libavutil-dev libswscale-dev \
   libpng-dev libtiff-dev libarchive-dev pkg-config make
 
-.PHONY: demo test build install format lint bench test-kernels test-arm64 bench-kernels packages clean
+.PHONY: demo test build-mpi test-mpi build install format lint bench test-kernels test-arm64 bench-kernels packages clean
 
 # Nothing is asked of the mirrors when every package is there.
 packages:
@@ -36,6 +36,17 @@ build: packages
 # Optimised: the scalar kernels, which are the reference, take minutes without. In a folder of their
 # own, because tests look into modules and the command's build does not.
 TEST_BUILD := -c release -Xswiftc -enable-testing --scratch-path .build-test
+
+# Data-parallel training: a command that mpirun can start, and its tests.
+MPI_BUILD := .build-mpi
+build-mpi: PACKAGES += libopenmpi-dev openmpi-bin
+build-mpi: packages
+	swift build -c release --traits MPI --product vos-cli --scratch-path $(MPI_BUILD)
+
+test-mpi: build-mpi
+	swift build $(TEST_BUILD) --build-tests
+	VOS_MPI_COMMAND=$(CURDIR)/$(MPI_BUILD)/release/vos-cli \
+	  swift test $(TEST_BUILD) --skip-build --filter MPITests
 
 test: packages build/kernels/test
 	build/kernels/test

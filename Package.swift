@@ -15,6 +15,10 @@ let package = Package(
     .library(name: "Distill", targets: ["Distill"]),
     .executable(name: "vos-cli", targets: ["vos-cli"]),
   ],
+  traits: [
+    .trait(
+      name: "MPI", description: "Data-parallel training over Open MPI: libopenmpi-dev, openmpi-bin.")
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
   ],
@@ -28,6 +32,7 @@ let package = Package(
     .systemLibrary(name: "CTIFF", pkgConfig: "libtiff-4", providers: [.apt(["libtiff-dev"])]),
     .systemLibrary(
       name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
+    .systemLibrary(name: "CMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
     .target(name: "CPNG", linkerSettings: [.linkedLibrary("png16")]),
     .target(
       name: "CKernels",
@@ -45,7 +50,11 @@ let package = Package(
 
     // MARK: - Tools
     .target(
-      name: "Distill", dependencies: ["MemoryVOS", "CKernels", "COpenBLAS"],
+      name: "Distill",
+      dependencies: [
+        "MemoryVOS", "CKernels", "COpenBLAS",
+        .target(name: "CMPI", condition: .when(traits: ["MPI"])),
+      ],
       swiftSettings: swiftSettings),
     .executableTarget(
       name: "vos-cli",

@@ -1,5 +1,10 @@
 // Which kernels this CPU can run, and the denormal switch of its floating-point unit.
 // Called by: Sources/MemoryVOS/Engine, once per process (tables) and once per worker (denormals).
+#if defined(__linux__)
+#define _GNU_SOURCE
+#include <sched.h>
+#endif
+#include <unistd.h>
 #include "include/CKernels.h"
 #include "tables.h"
 
@@ -63,3 +68,12 @@ uint64_t vos_flush_denormals(void) { return 0; }
 void vos_restore_denormals(uint64_t control) { (void)control; }
 
 #endif
+
+int vos_core_count(void) {
+#if defined(__linux__)
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0) return CPU_COUNT(&allowed);
+#endif
+  long online = sysconf(_SC_NPROCESSORS_ONLN);
+  return online > 0 ? (int)online : 1;
+}

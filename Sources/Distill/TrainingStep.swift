@@ -67,10 +67,11 @@ public final class TrainingStep {
   ///   - prior: damage to the previous masks, none by default.
   ///   - progress: how much of the training is done, 0…1; decides the share of hard pixels.
   ///   - seed: the choice of pixels of the representation loss follows from it.
+  ///   - firstSample: the number of the batch's first clip among those of all processes.
   /// - Returns: the parts of the loss.
   public func run(
     _ batch: TrainingBatch, parameters: ParameterSet, prior: (any PriorCorruption)? = nil,
-    progress: Double = 0, seed: UInt64 = 0
+    progress: Double = 0, seed: UInt64 = 0, firstSample: Int = 0
   ) -> StepLosses {
     precondition(parameters.entries == gradients.entries, "parameters of another network")
     checkTeacher(batch)
@@ -93,6 +94,7 @@ public final class TrainingStep {
 
     var losses = LossTerms(
       loss, batch: batch, hardShare: loss.hardShare(at: progress), seed: seed,
+      firstSample: firstSample,
       projection: gradients.entry(Self.projection) == nil ? [] : parameters[Self.projection])
     clip.forward(batch, prior: prior)
     clip.backward(batch, losses: &losses)

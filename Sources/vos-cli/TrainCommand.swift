@@ -63,22 +63,29 @@ struct TrainingOptions: ParsableArguments {
   ///
   /// `check` refuses recipes that are not for this command.
   func run(check: (Recipe) throws -> Void = { _ in }) throws {
-    if printRecipe {
+    try TrainingProcesses.run { try run(in: $0, check: check) }
+  }
+
+  private func run(in group: any ProcessGroup, check: (Recipe) throws -> Void) throws {
+    @Sendable func say(_ text: String) {
+      if group.isFirst { FileHandle.standardError.write(Data(text.utf8)) }
+    }
+    if printRecipe, group.isFirst {
       var recipe = Recipe()
       var set = DatasetRecipe(.davis, path: "DAVIS")
       set.list = "ImageSets/2017/train.txt"
       recipe.data = [set]
       print(recipe.json, terminator: "")
-      return
     }
+    if printRecipe { return }
     let (recipe, folder) = try read()
     try check(recipe)
     if let preview {
       try Trainer.preview(recipe, folder: folder).write(to: preview)
       return
     }
-    let trainer = try Trainer(recipe, folder: folder, output: output ?? "") { problem, count in
-      say("\rskipped (\(count) so far): \(problem)\n")
+    let trainer = try Trainer(recipe, folder: folder, output: output ?? "", group: group) {
+      say("\rskipped (\($1) so far): \($0)\n")
     }
     if trainer.step > 0 {
       say("resuming after step \(trainer.step)\n")
@@ -90,18 +97,19 @@ struct TrainingOptions: ParsableArguments {
       "\(recipe.steps - trainer.step) steps of about \(rounded(estimate.secondsPerStep)) s: "
         + "\(duration(estimate.seconds)), \(estimate.diskBytes >> 20) MiB in \(trainer.output)\n")
     if dryRun { return }
-    do { try train(trainer) } catch {
+    do { try train(trainer, say: say) } catch {
       // The message goes below the progress bar.
       say("\n")
       throw error
     }
     say("\n")
+    guard group.isFirst else { return }
     print("\(trainer.output)/student.safetensors")
     if trainer.bestValidation != nil { print("\(trainer.output)/best.safetensors") }
   }
 
   /// Trains to the end, with a progress bar.
-  private func train(_ trainer: Trainer) throws {
+  private func train(_ trainer: Trainer, say: (String) -> Void) throws {
     var skipped = trainer.skippedSteps
     try trainer.run { progress in
       if progress.skippedSteps > skipped {
@@ -136,9 +144,6 @@ struct TrainingOptions: ParsableArguments {
   }
 }
 
-/// Text to standard error, as it is.
-private func say(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
-
 struct TrainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "train",
@@ -146,6 +151,9 @@ struct TrainCommand: ParsableCommand {
     discussion: """
       The recipe names data sets, losses and everything else that decides the result; what it leaves \
       out is as --print-recipe shows it. Relative paths are relative to the recipe.
+
+      mpirun -np N vos-cli train … shares every step among N processes, each with the recipe's batch \
+      (a build with MPI: make build-mpi).
 
       The output folder gets student.safetensors (for track --checkpoint), state.safetensors, \
       recipe.json, metrics.csv and report.html. A recipe with 'validation' or a data set with \

@@ -137,6 +137,9 @@ const vos_kernels *vos_kernels_for(vos_isa isa);
 uint64_t vos_flush_denormals(void);
 void vos_restore_denormals(uint64_t control);
 
+/// Cores that this process may run on (taskset and mpirun leave it some), at least 1.
+int vos_core_count(void);
+
 /// Tells the core that this thread spins in a short wait.
 static inline void vos_spin_hint(void) {
 #if defined(__x86_64__)

@@ -15,6 +15,7 @@ struct LossTerms {
   private let batch: TrainingBatch
   private let hardShare: Double
   private let seed: UInt64
+  private let firstSample: Int
 
   private var pixels: Int { batch.size.width * batch.size.height }
   /// Every loss is a mean over clips, a sum over frames, and scaled so that two frames count 2.
@@ -24,12 +25,14 @@ struct LossTerms {
 
   init(
     _ configuration: LossConfiguration, batch: TrainingBatch, hardShare: Double, seed: UInt64,
+    firstSample: Int,
     projection: [Float]
   ) {
     self.configuration = configuration
     self.batch = batch
     self.hardShare = hardShare
     self.seed = seed
+    self.firstSample = firstSample
     self.projection = projection
     projectionGradient = [Float](repeating: 0, count: projection.count)
   }
@@ -233,7 +236,9 @@ struct LossTerms {
   ) -> Double {
     let labels = smallLabels(frame, object, sample, shape)
     var generator = SplitMix64(
-      seed: seed &+ UInt64((frame * batch.objects + object) * batch.batch + sample) &* 0x9e37)
+      seed: seed
+        &+ UInt64(((firstSample + sample) * batch.frames + frame) * batch.objects + object)
+        &* 0x9e37)
     let chosen = PixelSampling.choose(
       boundary: PixelSampling.boundary(
         labels, width: shape.width, height: shape.height, radius: 2),

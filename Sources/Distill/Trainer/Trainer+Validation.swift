@@ -59,11 +59,12 @@ extension Trainer {
     try validations.read(file("validation.csv"), through: step)
   }
 
-  /// Scores the averaged weights after the steps that the recipe names and keeps the best.
+  /// Scores the averaged weights after the steps that the recipe names and keeps the best; the first
+  /// process does.
   func validateIfDue() throws(TrainingError) -> ValidationScore? {
-    guard let validation, step % recipe.validation.every == 0 || step == recipe.steps else {
-      return nil
-    }
+    guard group.isFirst, let validation,
+      step % recipe.validation.every == 0 || step == recipe.steps
+    else { return nil }
     var checkpoint = student
     let score = try validation.score(checkpoint, step: step, masks: file("validation"))
     if validations.append(score) {

@@ -62,6 +62,7 @@ public final class Trainer {
   private var metrics = TrainingMetrics()
   private let maker: SampleMaker
   private let trainingStep: TrainingStep
+  let group: any ProcessGroup
   private var failedInARow = 0
 
   /// Opens data and weights and checks everything that can be checked before the first step.
@@ -71,15 +72,18 @@ public final class Trainer {
   ///   - folder: paths in the recipe are relative to it.
   ///   - output: the folder for results; made when it is missing. A run of the same recipe that is
   ///     there already is resumed.
+  ///   - group: the processes that train together, each on other samples: a batch is theirs together.
+  ///     Process 0 alone reads and writes `output`.
   ///   - report: called for each picture that cannot be read; from any thread.
   /// - Throws: `TrainingError` for a recipe, data, weights or an output folder that cannot be used.
   public init(
     _ recipe: Recipe, folder: String = ".", output: String,
-    report: @escaping SampleMaker.Report = { _, _ in }
+    group: any ProcessGroup = SingleProcess(), report: @escaping SampleMaker.Report = { _, _ in }
   ) throws(TrainingError) {
     if let problem = recipe.problem { throw TrainingError(problem) }
     self.recipe = recipe
     self.output = output
+    self.group = group
     var datasets: [Dataset] = []
     for set in recipe.data where set.share > 0 {
       datasets.append(try Dataset.open(set, folder: folder))
@@ -99,7 +103,8 @@ public final class Trainer {
     let first = try Self.initialParameters(recipe, folder: folder, like: trainingStep.gradients)
     notes = first.notes
     state = TrainingState(first.parameters, recipe: recipe)
-    try prepareOutput()
+    if group.isFirst { try prepareOutput() }
+    try synchronize()
   }
 
   private static func initialParameters(
@@ -133,6 +138,16 @@ public final class Trainer {
       try resumeValidation()
     }
     try write(recipe.json, to: "recipe.json")
+  }
+
+  /// Gives all processes the state of process 0.
+  private func synchronize() throws(TrainingError) {
+    guard group.size > 1 else { return }
+    guard group.agrees(on: Checksum.of(Array(recipe.json.utf8))) else {
+      throw TrainingError(
+        "the processes were given different recipes; give each the same file and options")
+    }
+    state.broadcast(group)
   }
 
   /// Times a step and adds up files.
@@ -189,8 +204,9 @@ public final class Trainer {
     let loader = BatchLoader(
       steps: state.step..<last, threads: recipe.loaderThreads,
       capacity: recipe.loaderThreads + 2
-    ) { [maker, recipe] step throws(TrainingError) in
-      try maker.batch(step, progress: Double(step) / Double(recipe.steps))
+    ) { [maker, recipe, group] step throws(TrainingError) in
+      try maker.batch(
+        step, progress: Double(step) / Double(recipe.steps), part: group.rank, parts: group.size)
     }
     defer { loader.stop() }
     let start = ContinuousClock.now
@@ -198,7 +214,7 @@ public final class Trainer {
     while var batch = try loader.next() {
       try teacher?.teach(&batch)
       let (losses, norm) = try take(batch)
-      frames += batch.batch * batch.frames
+      frames += batch.batch * batch.frames * group.size
       let score = try validateIfDue()
       show(
         TrainingProgress(
@@ -216,12 +232,15 @@ public final class Trainer {
   func take(_ batch: TrainingBatch) throws(TrainingError) -> (StepLosses, norm: Double) {
     let step = state.step
     let progress = progress(step)
+    let firstSample = group.rank * batch.batch
     let prior = RecipePrior(
-      recipe.samples.prior, seed: recipe.seed, step: step, firstSample: 0)
-    let losses = trainingStep.run(
-      batch, parameters: state.parameters, prior: prior, progress: progress,
-      seed: recipe.seed &+ UInt64(step) &* 0x9e37_79b9_7f4a_7c15)
+      recipe.samples.prior, seed: recipe.seed, step: step, firstSample: firstSample)
+    let losses = group.average(
+      trainingStep.run(
+        batch, parameters: state.parameters, prior: prior, progress: progress,
+        seed: recipe.seed &+ UInt64(step) &* 0x9e37_79b9_7f4a_7c15, firstSample: firstSample))
     var gradients = trainingStep.gradients
+    group.average(&gradients.scalars)
     let norm = gradients.clip(norm: recipe.gradientNorm)
     let rate = recipe.schedule.rate(step: step, progress: progress)
     if norm.isFinite {
@@ -265,6 +284,11 @@ public final class Trainer {
 
   /// Writes all results, the state last: what it says is then on the disk.
   private func save() throws(TrainingError) {
+    guard group.agrees(on: Checksum.of(state.parameters.scalars)) else {
+      throw TrainingError(
+        "step \(state.step): the processes' weights differ; all need the same build and CPU kind")
+    }
+    guard group.isFirst else { return }
     try write(metrics.text, to: "metrics.csv")
     do { try student.write(to: file("student.safetensors")) } catch {
       throw TrainingError("\(error)")

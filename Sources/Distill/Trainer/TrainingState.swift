@@ -29,6 +29,17 @@ struct TrainingState {
     average.update(parameters, step: step)
   }
 
+  /// Gives every process the state of process 0.
+  mutating func broadcast(_ group: any ProcessGroup) {
+    var counters = [step, skippedSteps, optimizer.steps]
+    group.broadcast(&counters)
+    (step, skippedSteps, optimizer.steps) = (counters[0], counters[1], counters[2])
+    group.broadcast(&parameters.scalars)
+    group.broadcast(&average.parameters.scalars)
+    group.broadcast(&optimizer.moments.scalars)
+    group.broadcast(&optimizer.squares.scalars)
+  }
+
   /// Bytes of a file that holds it, nearly.
   var byteCount: Int { parameters.scalars.count * 4 * 4 + 1 << 16 }
 

@@ -13,8 +13,9 @@ import Darwin
 ///
 /// Never nested: an iteration must not call `parallelFor`. Iterations are handed out one by one, so
 /// uneven ones balance, and the caller waits for iterations, not for threads: one that sleeps or is
-/// kept from its core by another process delays nothing that it has not begun. Between loops the
-/// threads spin for some microseconds, because the next loop of a plan follows at once, then sleep.
+/// kept from its core by another process delays nothing that it has not begun. Who waits spins for
+/// some microseconds, because loops are short and the next one follows at once, then sleeps: a thread
+/// that is woken gets its core back sooner than one that yielded it to another process.
 package final class ThreadPool: @unchecked Sendable {
   // Safe: `job` is written while no iteration is open or unfinished. It is read only by who has just
   // taken an iteration from `open` (which the caller stored after `job`), and until that iteration is
@@ -35,18 +36,20 @@ package final class ThreadPool: @unchecked Sendable {
   private let finished = Atomic<Int>(0)
   private let stopping = Atomic<Bool>(false)
   private let asleep = Atomic<Int>(0)
+  private let callerIsAsleep = Atomic<Bool>(false)
   private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
   private let wakeUp = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  private let oneFinished = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
   private var threads: [pthread_t] = []
 
   private static let spins = 4_000
-  private static let spinsBeforeYielding = 1_000
 
   /// A pool of `threadCount` threads (at least 1), by default one per core that is online.
   package init(threadCount: Int? = nil) {
     self.threadCount = max(1, threadCount ?? Self.coreCount)
     pthread_mutex_init(mutex, nil)
     pthread_cond_init(wakeUp, nil)
+    pthread_cond_init(oneFinished, nil)
     for worker in 1..<max(1, self.threadCount) {
       let start = Unmanaged.passRetained(WorkerStart(pool: self, worker: worker))
       var thread = pthread_t()
@@ -66,16 +69,18 @@ package final class ThreadPool: @unchecked Sendable {
 
   deinit {
     stopping.store(true, ordering: .releasing)
-    wakeAll()
+    signal(wakeUp)
     for thread in threads { pthread_join(thread, nil) }
     pthread_mutex_destroy(mutex)
     pthread_cond_destroy(wakeUp)
+    pthread_cond_destroy(oneFinished)
     mutex.deallocate()
     wakeUp.deallocate()
+    oneFinished.deallocate()
   }
 
-  /// Cores that are online.
-  package static var coreCount: Int { max(1, Int(sysconf(Int32(_SC_NPROCESSORS_ONLN)))) }
+  /// Cores that this process may run on.
+  package static var coreCount: Int { Int(vos_core_count()) }
 
   /// Runs `body(iteration, worker)` for 0 ..< `count`, each once, `worker` in 0 ..< `threadCount`.
   ///
@@ -92,13 +97,9 @@ package final class ThreadPool: @unchecked Sendable {
       job = Job(body: body, count: count)
       finished.store(0, ordering: .relaxed)
       open.store(count, ordering: .sequentiallyConsistent)
-      if asleep.load(ordering: .sequentiallyConsistent) > 0 { wakeAll() }
+      if asleep.load(ordering: .sequentiallyConsistent) > 0 { signal(wakeUp) }
       takeIterations(worker: 0)
-      var spins = 0
-      while finished.load(ordering: .acquiring) < count {
-        spins += 1
-        if spins > Self.spinsBeforeYielding { sched_yield() } else { vos_spin_hint() }
-      }
+      waitUntilFinished(count)
       job = nil
     }
   }
@@ -114,7 +115,8 @@ package final class ThreadPool: @unchecked Sendable {
         continue
       }
       run(openBefore: left, worker: worker)
-      finished.add(1, ordering: .acquiringAndReleasing)
+      finished.add(1, ordering: .sequentiallyConsistent)
+      if callerIsAsleep.load(ordering: .sequentiallyConsistent) { signal(oneFinished) }
       left = open.load(ordering: .acquiring)
     }
   }
@@ -151,9 +153,23 @@ package final class ThreadPool: @unchecked Sendable {
     pthread_mutex_unlock(mutex)
   }
 
-  private func wakeAll() {
+  private func waitUntilFinished(_ count: Int) {
+    for _ in 0..<Self.spins {
+      if finished.load(ordering: .acquiring) == count { return }
+      vos_spin_hint()
+    }
     pthread_mutex_lock(mutex)
-    pthread_cond_broadcast(wakeUp)
+    callerIsAsleep.store(true, ordering: .sequentiallyConsistent)
+    while finished.load(ordering: .sequentiallyConsistent) < count {
+      pthread_cond_wait(oneFinished, mutex)
+    }
+    callerIsAsleep.store(false, ordering: .sequentiallyConsistent)
+    pthread_mutex_unlock(mutex)
+  }
+
+  private func signal(_ condition: UnsafeMutablePointer<pthread_cond_t>) {
+    pthread_mutex_lock(mutex)
+    pthread_cond_broadcast(condition)
     pthread_mutex_unlock(mutex)
   }
 }
