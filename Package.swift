@@ -17,7 +17,8 @@ let package = Package(
   ],
   traits: [
     .trait(
-      name: "MPI", description: "Data-parallel training over Open MPI: libopenmpi-dev, openmpi-bin.")
+      name: "MPI", description: "Data-parallel training over Open MPI: libopenmpi-dev, openmpi-bin."
+    )
   ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")

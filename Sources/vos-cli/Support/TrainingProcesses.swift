@@ -27,7 +27,7 @@ enum TrainingProcesses {
     let group = try join()
     do {
       try work(group)
-    } catch where group.size > 1 {
+    } catch  where group.size > 1 {
       FileHandle.standardError.write(Data("Error: process \(group.rank): \(error)\n".utf8))
       group.abort()
     }
