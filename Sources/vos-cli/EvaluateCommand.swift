@@ -163,7 +163,8 @@ struct EvaluateCommand: ParsableCommand {
   private func settings(digest: String) -> String {
     """
     checkpoint \(digest)
-    size \(size.defaultValueDescription), memory \(engine.memory), top-k \
+    size \(size.defaultValueDescription), memory \(engine.memory) \
+    every \(engine.memoryInterval), top-k \
     \(engine.topK.map(String.init) ?? "default")
     protocol \(rules.scoringProtocol.rawValue), resolution \(resolution)
 

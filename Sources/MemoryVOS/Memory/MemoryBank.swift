@@ -6,8 +6,9 @@ import CKernels
 
 /// Keys and values of a bounded number of frames.
 ///
-/// Annotated frames are permanent; the newest others share a ring of `ringCapacity`. An object has
-/// values only for frames in which its mask was known. In steady state nothing is allocated: the
+/// Annotated frames are permanent; `ringCapacity` others come and go: the newest frame, and before it
+/// every `interval`-th one, so that a look that the objects had a while ago is remembered beside the
+/// present one. An object has values only for frames in which its mask was known. In steady state nothing is allocated: the
 /// frame that leaves the ring hands its storage to the one that enters.
 final class MemoryBank {
   /// A remembered frame.
@@ -26,17 +27,21 @@ final class MemoryBank {
   let keyChannels: Int
   let valueChannels: Int
   let ringCapacity: Int
+  /// Frames between those of the ring that stay until it is full.
+  let interval: Int
 
   private(set) var objects: [ObjectID: ObjectValues] = [:]
   private var keys: [EntryID: AlignedBuffer] = [:]
-  private var ring: [EntryID] = []
+  /// Oldest first; each with its place in the sequence of frames that were not permanent.
+  private var ring: [(entry: EntryID, ordinal: Int)] = []
   private var spareKeys: [AlignedBuffer] = []
   private var nextNumber = 0
   private let kernels: vos_kernels
   private let pool: ThreadPool
 
   init(
-    positions: Int, keyChannels: Int, valueChannels: Int, ringCapacity: Int, kernels: Kernels,
+    positions: Int, keyChannels: Int, valueChannels: Int, ringCapacity: Int, interval: Int = 1,
+    kernels: Kernels,
     pool: ThreadPool
   ) {
     precondition(valueChannels % Int(VOS_PANEL) == 0, "value channels in whole panels")
@@ -44,12 +49,16 @@ final class MemoryBank {
     self.keyChannels = keyChannels
     self.valueChannels = valueChannels
     self.ringCapacity = ringCapacity
+    self.interval = interval
     self.kernels = kernels.table
     self.pool = pool
   }
 
   /// Frames held.
   var entryCount: Int { keys.count }
+
+  /// Places of the ring's frames in the sequence of frames that were not permanent, oldest first.
+  var ringOrdinals: [Int] { ring.map(\.ordinal) }
 
   /// Floats held, spare buffers included.
   var floatCount: Int {
@@ -67,11 +76,17 @@ final class MemoryBank {
 
   /// Remembers a frame's keys.
   ///
-  /// A frame that is not permanent enters the ring; the oldest leaves.
-  func addEntry(key: FeatureMap, isPermanent: Bool) -> EntryID {
+  /// A frame that is not permanent enters the ring at place `ordinal`, by default the next. When the
+  /// ring is full another leaves: the newest, or the oldest if the newest is to stay.
+  func addEntry(key: FeatureMap, isPermanent: Bool, ordinal: Int? = nil) -> EntryID {
     precondition(key.shape.height * key.shape.width == positions && key.padding == 0)
     precondition(isPermanent || ringCapacity > 0, "a ring without room")
-    if !isPermanent, ring.count == ringCapacity { forget(ring[0]) }
+    let place = ordinal ?? ring.last.map { $0.ordinal + 1 } ?? 0
+    if !isPermanent, ring.count == ringCapacity {
+      let newest = ring[ring.count - 1]
+      let leaves = ring.count > 1 && newest.ordinal % interval != 0 ? newest : ring[0]
+      forget(leaves.entry)
+    }
     let entry = EntryID(number: nextNumber)
     nextNumber += 1
     let panel = Int(VOS_PANEL)
@@ -85,7 +100,7 @@ final class MemoryBank {
         buffer.base + first * depth)
     }
     keys[entry] = buffer
-    if !isPermanent { ring.append(entry) }
+    if !isPermanent { ring.append((entry, place)) }
     return entry
   }
 
@@ -152,12 +167,12 @@ final class MemoryBank {
   /// Its values go with the next `store` or `finishEntry`.
   func forget(_ entry: EntryID) {
     if let buffer = keys.removeValue(forKey: entry) { spareKeys.append(buffer) }
-    ring.removeAll { $0 == entry }
+    ring.removeAll { $0.entry == entry }
   }
 
   /// Forgets every frame that is not permanent.
   func forgetRing() {
-    for entry in ring { forget(entry) }
+    for (entry, _) in ring { forget(entry) }
     finishEntry()
   }
 

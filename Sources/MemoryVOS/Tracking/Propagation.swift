@@ -217,12 +217,10 @@ public struct Propagation: ~Copyable {
     state.statuses[step.source.index] = step.result.objects
     guard savesState else { return }
     let snapshot = tracker.snapshot(frame: step.source.index, mask: mask)
-    // The newest frame, and as many older ones as the ring holds.
-    if state.snapshots.last?.remembered.isEmpty == true { state.snapshots.removeLast() }
+    // The frames that the ring holds, and the newest one.
+    let held = tracker.session.ringOrdinals
+    state.snapshots.removeAll { $0.ordinal.map { !held.contains($0) } ?? true }
     state.snapshots.append(snapshot)
-    let ring = tracker.configuration.memoryFrames - 1
-    let room = max(1, snapshot.remembered.isEmpty ? ring + 1 : ring)
-    if state.snapshots.count > room { state.snapshots.removeFirst() }
     sinceSave += 1
     if sinceSave >= Self.saveInterval { try save(to: output) }
   }

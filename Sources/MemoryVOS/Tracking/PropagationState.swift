@@ -26,6 +26,7 @@ public struct PropagationState: Sendable {
     var frame: Int
     var objects: [UInt8]
     var remembered: [UInt8]
+    var ordinal: Int?
   }
 
   /// The state as a checkpoint.
@@ -40,7 +41,7 @@ public struct PropagationState: Sendable {
     let heads = snapshots.map {
       Snapshot(
         frame: $0.frame, objects: $0.probabilities.map(\.object.rawValue),
-        remembered: $0.remembered.map(\.rawValue))
+        remembered: $0.remembered.map(\.rawValue), ordinal: $0.ordinal)
     }
     var checkpoint = Checkpoint(metadata: [
       "architecture": "propagation-state", "format_version": Checkpoint.formatVersion,
@@ -83,7 +84,8 @@ public struct PropagationState: Sendable {
     snapshots = []
     for (index, head) in try value("snapshots", [Snapshot].self).enumerated() {
       var snapshot = TrackerSnapshot(
-        frame: head.frame, probabilities: [], remembered: head.remembered.compactMap(ObjectID.init))
+        frame: head.frame, probabilities: [], remembered: head.remembered.compactMap(ObjectID.init),
+        ordinal: head.ordinal)
       for id in head.objects.compactMap(ObjectID.init) {
         guard let tensor = checkpoint.tensors["\(index).\(id)"] else {
           throw failure("probabilities of object \(id)", "none")

@@ -60,7 +60,8 @@ final class TrackerSession {
     bank = MemoryBank(
       positions: networkSize.area / 256, keyChannels: network.configuration.keyChannels,
       valueChannels: network.configuration.valueChannels,
-      ringCapacity: configuration.memoryFrames - 1, kernels: kernels, pool: pool)
+      ringCapacity: configuration.memoryFrames - 1, interval: configuration.memoryInterval,
+      kernels: kernels, pool: pool)
     reader = MemoryReader(
       topK: configuration.topK ?? network.configuration.topK, logScale: network.weights["t"][0],
       kernels: kernels, pool: pool)
@@ -81,6 +82,9 @@ final class TrackerSession {
   ) throws(TrackerError) -> FrameSize {
     guard configuration.memoryFrames >= 1 else {
       throw .init("a memory of \(configuration.memoryFrames) frames: at least 1 is needed")
+    }
+    guard configuration.memoryInterval >= 1 else {
+      throw .init("a memory interval of \(configuration.memoryInterval): at least 1 is needed")
     }
     guard (configuration.topK ?? 0) >= 0 else {
       throw .init("top-k of \(configuration.topK ?? 0): 0 (all) or more is needed")
@@ -216,16 +220,19 @@ final class TrackerSession {
   /// Frames and floats in memory: for tests of its bound.
   var memoryEntryCount: Int { bank.entryCount }
   var memoryFloatCount: Int { bank.floatCount }
+  /// Places of the predicted frames in memory in the sequence of predicted frames, oldest first.
+  var ringOrdinals: [Int] { bank.ringOrdinals }
 
   private var key: FeatureMap {
     guard let key = plans.keyEncoder.outputs["key"] else { preconditionFailure("no key") }
     return key
   }
 
-  /// Encodes the values of some objects in the newest frame and remembers them.
-  func write(_ written: [TrackedObject], isPermanent: Bool) {
+  /// Encodes the values of some objects in the newest frame and remembers them; `ordinal` is the place
+  /// of a predicted frame in their sequence, by default the next.
+  func write(_ written: [TrackedObject], isPermanent: Bool, ordinal: Int? = nil) {
     guard let value = plans.valueEncoder.outputs["value"] else { preconditionFailure("no value") }
-    let entry = bank.addEntry(key: key, isPermanent: isPermanent)
+    let entry = bank.addEntry(key: key, isPermanent: isPermanent, ordinal: ordinal)
     plans.valueEncoder.rebind("others", to: others)
     for object in written {
       sumOthers(of: object.id)

@@ -9,6 +9,8 @@ package struct TrackerSnapshot: Sendable {
   package var probabilities: [(object: ObjectID, values: [Float])]
   /// The objects whose values went into the ring of recent frames.
   package var remembered: [ObjectID]
+  /// The frame's place among those that went into the ring, or `nil` when it did not.
+  package var ordinal: Int?
 }
 
 extension Tracker {
@@ -16,6 +18,7 @@ extension Tracker {
   func snapshot(frame: Int, mask: LabelMap?) -> TrackerSnapshot {
     let given = Set(mask?.objects ?? [])
     let hasRing = configuration.memoryFrames > 1
+    let remembered = session.objects.map(\.id).filter { hasRing && !given.contains($0) }
     return TrackerSnapshot(
       frame: frame,
       probabilities: session.objects.map { object in
@@ -26,7 +29,7 @@ extension Tracker {
         }
         return (object.id, values)
       },
-      remembered: session.objects.map(\.id).filter { hasRing && !given.contains($0) })
+      remembered: remembered, ordinal: remembered.isEmpty ? nil : session.ringOrdinals.last)
   }
 
   /// Puts a frame that was tracked earlier back: the same memory and the same prior as then.
@@ -51,6 +54,6 @@ extension Tracker {
       }
     }
     let written = session.objects.filter { snapshot.remembered.contains($0.id) }
-    if !written.isEmpty { session.write(written, isPermanent: false) }
+    if !written.isEmpty { session.write(written, isPermanent: false, ordinal: snapshot.ordinal) }
   }
 }

@@ -18,8 +18,11 @@ extension Tracker {
     public var inputSize = InputSize.shortSide(480)
     /// Frames in memory, the first included: 2 is the first and the newest.
     ///
-    /// More annotated frames come on top. At least 1.
+    /// Further ones are every `memoryInterval`-th of the past. More annotated frames come on top. At
+    /// least 1.
     public var memoryFrames = 2
+    /// Frames between those that stay in a memory of more than two; at least 1.
+    public var memoryInterval = 5
     /// Memory entries that each position reads; 0 reads all; `nil` takes the checkpoint's value.
     public var topK: Int?
     /// Threads, by default one per core.

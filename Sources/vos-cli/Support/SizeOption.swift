@@ -44,6 +44,12 @@ struct EngineOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
+      "Frames between those kept in a memory of three frames or more, beside the newest.",
+      valueName: "frames"))
+  var memoryInterval = 5
+
+  @Option(
+    help: ArgumentHelp(
       "Memory entries that each position reads; 0 reads all (default: the checkpoint's, 30).",
       valueName: "entries"))
   var topK: Int?
@@ -53,6 +59,9 @@ struct EngineOptions: ParsableArguments {
 
   func validate() throws {
     guard memory >= 1 else { throw ValidationError("--memory \(memory): at least 1 is needed") }
+    guard memoryInterval >= 1 else {
+      throw ValidationError("--memory-interval \(memoryInterval): at least 1 is needed")
+    }
     guard topK ?? 0 >= 0 else { throw ValidationError("--top-k must not be negative") }
     guard (1...1024).contains(threads ?? 1) else {
       throw ValidationError("--threads must be between 1 and 1024")
@@ -63,6 +72,7 @@ struct EngineOptions: ParsableArguments {
     var configuration = Tracker.Configuration()
     configuration.inputSize = size.inputSize
     configuration.memoryFrames = memory
+    configuration.memoryInterval = memoryInterval
     configuration.topK = topK
     configuration.threads = threads
     return configuration

@@ -161,7 +161,7 @@ final class TrackRun: PropagationOutput {
       URL(filePath: command.input).path, Digest.sha256(bytes), masks.joined(separator: ","),
       "start \(command.start)", "end \(command.end.map(String.init) ?? "none")",
       "every \(command.every)", "size \(command.size.defaultValueDescription)",
-      "memory \(command.engine.memory)", "top-k \(topK)",
+      "memory \(command.engine.memory) every \(command.engine.memoryInterval)", "top-k \(topK)",
     ].joined(separator: "; ")
   }
 }

@@ -49,6 +49,7 @@ private final class Recorder: PropagationOutput {
     var configuration = Tracker.Configuration()
     configuration.inputSize = .exact(FrameSize(width: 48, height: 32))
     configuration.memoryFrames = memory
+    configuration.memoryInterval = 2
     configuration.threads = 1
     return configuration
   }

@@ -152,6 +152,28 @@ private func id(_ label: UInt8) throws -> ObjectID { try #require(ObjectID(label
     #expect(tracker.session.memoryFloatCount == floats)
   }
 
+  @Test("The ring holds the newest frame and every fifth before it.")
+  func memoryInterval() throws {
+    var clip = Clip(FrameSize(width: 32, height: 32))
+    var tracker = try makeTracker(clip.size, memoryFrames: 4, threads: 1, shortSide: 16)
+    var mask = LabelMap(size: clip.size)
+    for index in 200..<400 { mask.labels[index] = 9 }
+    _ = try tracker.step(clip.frame(), mask: mask)
+    var held: [[Int]] = []
+    for _ in 0..<13 {
+      _ = try tracker.step(clip.frame())
+      held.append(tracker.session.ringOrdinals)
+    }
+    #expect(held[0...2] == [[0], [0, 1], [0, 1, 2]])
+    #expect(held[3] == [0, 1, 3])
+    #expect(held[6...7] == [[0, 5, 6], [0, 5, 7]])
+    #expect(held[11...12] == [[5, 10, 11], [5, 10, 12]])
+    tracker.restart()
+    _ = try tracker.step(clip.frame(), mask: mask)
+    _ = try tracker.step(clip.frame())
+    #expect(tracker.session.ringOrdinals == [0])
+  }
+
   @Test func annotatedFramesAreMemoryInBothDirections() throws {
     var clip = Clip()
     let frames = (0..<6).map { _ in clip.frame() }
