@@ -77,14 +77,13 @@ final class MemoryBank {
   /// Remembers a frame's keys.
   ///
   /// A frame that is not permanent enters the ring at place `ordinal`, by default the next. When the
-  /// ring is full another leaves: the newest, or the oldest if the newest is to stay.
+  /// ring is full another leaves: the newest whose place is no multiple of `interval`, else the oldest.
   func addEntry(key: FeatureMap, isPermanent: Bool, ordinal: Int? = nil) -> EntryID {
     precondition(key.shape.height * key.shape.width == positions && key.padding == 0)
     precondition(isPermanent || ringCapacity > 0, "a ring without room")
     let place = ordinal ?? ring.last.map { $0.ordinal + 1 } ?? 0
     if !isPermanent, ring.count == ringCapacity {
-      let newest = ring[ring.count - 1]
-      let leaves = ring.count > 1 && newest.ordinal % interval != 0 ? newest : ring[0]
+      let leaves = ring.last { $0.ordinal % interval != 0 } ?? ring[0]
       forget(leaves.entry)
     }
     let entry = EntryID(number: nextNumber)
