@@ -112,7 +112,7 @@ struct MPITests {
     { usleep(10_000) }
     stopped.terminate()
     stopped.waitUntilExit()
-    #expect(stopped.terminationStatus != 0, "it ended before it could be stopped")
+    #expect(try state("stopped").metadata["step"] != "\(steps)", "it ended before it was stopped")
     let resumed = try start("stopped", processes: 2, batch: 1, steps: steps, every: 1)
     resumed.waitUntilExit()
     #expect(resumed.terminationStatus == 0)
