@@ -59,10 +59,10 @@ static byte_matrix new_bytes(size_t rows, size_t columns, size_t stride) {
 
 /// The same bytes, gaps and guards included.
 static void expect_equal(byte_matrix actual, byte_matrix expected) {
+  const uint8_t *a = actual.data - guard, *e = expected.data - guard;
   for (size_t i = 0; i < actual.size + 2 * guard; i++)
-    if (actual.data[i - guard] != expected.data[i - guard]) {
-      fail("byte %td is %u, expected %u", (ptrdiff_t)(i - guard), actual.data[i - guard],
-           expected.data[i - guard]);
+    if (a[i] != e[i]) {
+      fail("byte %td is %u, expected %u", (ptrdiff_t)i - guard, a[i], e[i]);
       return;
     }
 }
