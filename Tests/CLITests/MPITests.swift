@@ -56,6 +56,15 @@ struct MPITests {
     return process.terminationStatus
   }
 
+  /// The processes that `mpirun` started.
+  private func children(of process: Process) throws -> [pid_t] {
+    let path = "/proc/\(process.processIdentifier)/task"
+    return try FileManager.default.contentsOfDirectory(atPath: path).flatMap { thread in
+      let text = (try? String(contentsOfFile: "\(path)/\(thread)/children", encoding: .utf8)) ?? ""
+      return text.split(whereSeparator: \.isWhitespace).compactMap { pid_t($0) }
+    }
+  }
+
   private func state(_ name: String) throws -> Checkpoint {
     try Checkpoint(path: folder.path("\(name)/state.safetensors"))
   }
@@ -110,8 +119,11 @@ struct MPITests {
     while stopped.isRunning,
       !FileManager.default.fileExists(atPath: folder.path("stopped/state.safetensors"))
     { usleep(10_000) }
-    stopped.terminate()
+    // Without one of its processes the run ends.
+    let child = try #require(try children(of: stopped).first, "it ended before it was stopped")
+    kill(child, SIGKILL)
     stopped.waitUntilExit()
+    #expect(stopped.terminationStatus != 0)
     #expect(try state("stopped").metadata["step"] != "\(steps)", "it ended before it was stopped")
     let resumed = try start("stopped", processes: 2, batch: 1, steps: steps, every: 1)
     resumed.waitUntilExit()
