@@ -12,6 +12,9 @@ final class ClipPlanes {
   private let capacity: Int
   /// Probabilities per frame; those of frame 0 are the given masks.
   private let probabilities: [AlignedBuffer]
+  /// Probabilities per frame as they are fed back, of clips whose masks decayed.
+  private let decayed: [AlignedBuffer]
+  private var decays: [[MaskDecay?]]
   private let logOdds: [AlignedBuffer]
   /// For each frame and object, `[clip][H][W]`.
   private let others: [[AlignedBuffer]]
@@ -34,6 +37,8 @@ final class ClipPlanes {
     let pixels = shape.size.width * shape.size.height
     let all = shape.batch * (objects + 1) * pixels
     probabilities = (0..<shape.frames).map { _ in AlignedBuffer(count: all) }
+    decayed = (0..<shape.frames).map { _ in AlignedBuffer(count: all) }
+    decays = Array(repeating: Array(repeating: nil, count: shape.batch), count: shape.frames)
     logOdds = (0..<shape.frames).map { _ in AlignedBuffer(count: all) }
     func perObject() -> [[AlignedBuffer]] {
       (0..<shape.frames).map { _ in
@@ -64,13 +69,20 @@ final class ClipPlanes {
     probabilities[frame].base + sample * clipStride + index * pixels
   }
 
+  /// The same as memory and priors take it: what was predicted may have decayed.
+  private func fed(_ frame: Int, _ sample: Int, _ index: Int) -> UnsafeMutablePointer<Float> {
+    guard decays[frame][sample] != nil else { return probability(frame, sample, index) }
+    return decayed[frame].base + sample * clipStride + index * pixels
+  }
+
   /// `[K + 1][H][W]` of one clip.
   func logOdds(_ frame: Int, _ sample: Int) -> UnsafeMutablePointer<Float> {
     logOdds[frame].base + sample * clipStride
   }
 
+  /// What the value encoder takes.
   func masks(_ frame: Int, _ object: Int) -> UnrolledClip.Maps {
-    maps(probabilities[frame], first: (object + 1) * pixels, stride: clipStride)
+    (0..<batch).map { fed(frame, $0, object + 1) }
   }
 
   func others(_ frame: Int, _ object: Int) -> UnrolledClip.Maps {
@@ -116,11 +128,27 @@ final class ClipPlanes {
     }
   }
 
+  /// Replaces parts of the masks predicted for `frame`.
+  func decay(_ frame: Int, _ corruption: (any PriorCorruption)?) {
+    for sample in 0..<batch {
+      let source = probability(frame, sample, 1)
+      let decay = corruption?.decay(
+        of: UnsafeBufferPointer(start: source, count: objects * pixels), objects: objects,
+        size: shape.size, sample: sample, frame: frame)
+      decays[frame][sample] = decay
+      guard let decay else { continue }
+      precondition(decay.isReplaced.count == pixels, "a decay of another size")
+      fed(frame, sample, 1).update(from: source, count: objects * pixels)
+      let plane = fed(frame, sample, decay.object + 1)
+      for pixel in 0..<pixels where decay.isReplaced[pixel] { plane[pixel] = decay.value }
+    }
+  }
+
   /// Damages the masks of the frame before `frame`.
   func corrupt(_ frame: Int, _ prior: (any PriorCorruption)?, _ pool: ThreadPool) {
     let count = objects * pixels
     pool.parallelFor(batch) { sample, _ in
-      let source = probability(frame - 1, sample, 1)
+      let source = fed(frame - 1, sample, 1)
       guard let prior else {
         for object in 0..<objects {
           (priors[frame][object].base + sample * pixels).update(
@@ -150,9 +178,9 @@ final class ClipPlanes {
     pool.parallelFor(batch) { sample, _ in
       for pixel in 0..<pixels {
         var sum: Float = 0
-        for object in 0..<objects { sum += probability(frame, sample, object + 1)[pixel] }
+        for object in 0..<objects { sum += fed(frame, sample, object + 1)[pixel] }
         for object in 0..<objects {
-          let rest = sum - probability(frame, sample, object + 1)[pixel]
+          let rest = sum - fed(frame, sample, object + 1)[pixel]
           others[frame][object].base[sample * pixels + pixel] = min(max(rest, 0), 1)
         }
       }
@@ -213,7 +241,7 @@ final class ClipPlanes {
       for pixel in 0..<pixels {
         var rest: Float = 0
         for other in 0..<objects where other != object {
-          rest += probability(frame, sample, other + 1)[pixel]
+          rest += fed(frame, sample, other + 1)[pixel]
         }
         guard rest <= 1 else { continue }
         for other in 0..<objects where other != object {
@@ -221,6 +249,17 @@ final class ClipPlanes {
           to[pixel] += from[pixel]
         }
       }
+    }
+  }
+
+  /// From the gradient of the masks as they were fed back to that of the predicted ones: nothing
+  /// where they were replaced.
+  func decayGradient(_ frame: Int) {
+    for (sample, decay) in decays[frame].enumerated() {
+      guard let decay else { continue }
+      let plane =
+        probabilityGradient.base + sample * clipStride + (decay.object + 1) * pixels
+      for pixel in 0..<pixels where decay.isReplaced[pixel] { plane[pixel] = 0 }
     }
   }
 }

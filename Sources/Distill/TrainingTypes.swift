@@ -78,6 +78,39 @@ public protocol PriorCorruption: Sendable {
   /// `sample` is the clip's position in the batch, `frame` the frame to be decoded (1 ..< T); the
   /// masks are those of the frame before.
   func corrupt(_ masks: inout [Float], objects: Int, size: FrameSize, sample: Int, frame: Int)
+
+  /// What becomes of a predicted mask before it enters the memory and becomes a prior, so that the
+  /// network learns to recover from its own mistakes; `nil` (the default) for nothing.
+  ///
+  /// `masks` are the probabilities `[K][H][W]` predicted for `frame` (1 ..< T - 1). The losses see
+  /// the mask as it was predicted.
+  func decay(
+    of masks: UnsafeBufferPointer<Float>, objects: Int, size: FrameSize, sample: Int, frame: Int
+  ) -> MaskDecay?
+}
+
+extension PriorCorruption {
+  /// Nothing decays.
+  public func decay(
+    of masks: UnsafeBufferPointer<Float>, objects: Int, size: FrameSize, sample: Int, frame: Int
+  ) -> MaskDecay? { nil }
+}
+
+/// A part of one object's mask that is replaced by a constant.
+public struct MaskDecay: Sendable, Equatable {
+  /// The object, from 0 on.
+  public let object: Int
+  /// `[H][W]`, whether a pixel is replaced.
+  public let isReplaced: [Bool]
+  /// The probability put there, 0…1.
+  public let value: Float
+
+  /// Puts `value` in the place of `object`'s probability where `isReplaced`.
+  public init(object: Int, isReplaced: [Bool], value: Float) {
+    self.object = object
+    self.isReplaced = isReplaced
+    self.value = value
+  }
 }
 
 /// Which losses a step adds up, and how.

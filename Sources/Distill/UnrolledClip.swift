@@ -176,6 +176,7 @@ final class UnrolledClip {
     }
     keyEncoder.forward(keyTape, samples: 0..<shape.batch * shape.frames)
     planes.takeMasks(batch)
+    planes.decay(0, nil)
     for frame in 1..<shape.frames {
       encodeValues(frame - 1, objects: batch.objects)
       reader?.forward(
@@ -191,6 +192,7 @@ final class UnrolledClip {
       planes.aggregate(frame, decoder.training, pool) { object, sample in
         decoderTapes[frame - 1][object].activation(logit.index, sample)
       }
+      planes.decay(frame, frame < shape.frames - 1 ? prior : nil)
     }
   }
 
@@ -235,7 +237,10 @@ final class UnrolledClip {
     let logit = decoder.graph.output("logit")
     for frame in (1..<shape.frames).reversed() {
       planes.clearGradients()
-      if frame < shape.frames - 1 { backwardValues(frame, objects: batch.objects) }
+      if frame < shape.frames - 1 {
+        backwardValues(frame, objects: batch.objects)
+        planes.decayGradient(frame)
+      }
       losses.addMaskTerms(frame, planes, pool)
       planes.aggregateGradient(frame, decoder.training, pool) { object, sample in
         decoderTapes[frame - 1][object].activation(logit.index, sample)

@@ -322,20 +322,51 @@ struct TrainingStepTests {
     }
   }
 
-  private func checkSlope(
-    _ step: TrainingStep, _ parameters: ParameterSet, _ batch: TrainingBatch
-  ) {
-    // The prior is a constant to the gradient but follows the parameters: with an empty one the total
-    // is a function of the parameters that the gradient knows whole.
-    struct Nothing: PriorCorruption {
-      func corrupt(
-        _ masks: inout [Float], objects: Int, size: FrameSize, sample: Int, frame: Int
-      ) {
-        masks = masks.map { _ in 0 }
-      }
+  /// No prior, and the right half of each last object replaced by `value` in the masks of `samples`.
+  ///
+  /// The prior is a constant to the gradient but follows the parameters: with an empty one the total
+  /// is a function of the parameters that the gradient knows whole.
+  private struct HalfDecay: PriorCorruption {
+    var samples: Set<Int> = []
+    var value: Float = 0
+
+    func corrupt(
+      _ masks: inout [Float], objects: Int, size: FrameSize, sample: Int, frame: Int
+    ) {
+      masks = masks.map { _ in 0 }
     }
+
+    func decay(
+      of masks: UnsafeBufferPointer<Float>, objects: Int, size: FrameSize, sample: Int, frame: Int
+    ) -> MaskDecay? {
+      #expect(masks.count == objects * size.area && frame >= 1)
+      guard samples.contains(sample) else { return nil }
+      let isReplaced = (0..<size.area).map { $0 % size.width >= size.width / 2 }
+      return MaskDecay(object: objects - 1, isReplaced: isReplaced, value: value)
+    }
+  }
+
+  @Test(arguments: [1, 2], [Float(0), 1])
+  func decayedMasks(objects: Int, value: Float) throws {
+    var loss = LossConfiguration()
+    loss.hardestShare = 1
+    let step = try TrainingStep(.init(), loss: loss, threads: 2)
+    var parameters = step.gradients
+    parameters.initialize(seed: 4)
+    let batch = batch(objects: objects, frames: 4, teacherChannels: 1)
+    let whole = step.run(batch, parameters: parameters, prior: HalfDecay())
+    let decay = HalfDecay(samples: [1], value: value)
+    #expect(step.run(batch, parameters: parameters, prior: decay) != whole)
+    checkSlope(step, parameters, batch, decay)
+    #expect(step.run(batch, parameters: parameters, prior: HalfDecay()) == whole)
+  }
+
+  private func checkSlope(
+    _ step: TrainingStep, _ parameters: ParameterSet, _ batch: TrainingBatch,
+    _ prior: HalfDecay = .init()
+  ) {
     func total(_ parameters: ParameterSet) -> Double {
-      step.run(batch, parameters: parameters, prior: Nothing(), progress: 1, seed: 3).total
+      step.run(batch, parameters: parameters, prior: prior, progress: 1, seed: 3).total
     }
     _ = total(parameters)
     let gradient = step.gradients

@@ -205,6 +205,48 @@ import Testing
     #expect(again == twice)
   }
 
+  @Test func masksDecayInTheGivenShares() {
+    let size = FrameSize(width: 48, height: 32)
+    let object = (0..<size.area).map { pixel -> Float in
+      let (x, y) = (pixel % 48 - 20, pixel / 48 - 16)
+      return x * x + y * y < 80 ? 0.9 : 0.1
+    }
+    let nothing = [Float](repeating: 0.2, count: size.area)
+    let count = object.count { $0 > 0.5 }
+    var samples = SampleRecipe()
+    func decay(_ masks: [Float], objects: Int, step: Int) -> MaskDecay? {
+      masks.withUnsafeBufferPointer {
+        RecipePrior(samples, seed: 3, step: step).decay(
+          of: $0, objects: objects, size: size, sample: 1, frame: 2)
+      }
+    }
+    #expect((0..<50).allSatisfy { decay(object, objects: 1, step: $0) == nil })
+    samples.decay.lost = 0.3
+    samples.decay.gained = 0.2
+    var (lost, gained, seconds) = (0, 0, 0)
+    for step in 0..<1000 {
+      guard let decay = decay(object + object, objects: 2, step: step) else { continue }
+      seconds += decay.object
+      let replaced = decay.isReplaced.indices.filter { decay.isReplaced[$0] }
+      if decay.value == 0 {
+        lost += 1
+        let share = Double(replaced.count { object[$0] > 0.5 }) / Double(count)
+        #expect((0.02...0.8).contains(share))
+      } else {
+        gained += 1
+        #expect(decay.value == 1 && replaced.count < count)
+      }
+    }
+    #expect((250...350).contains(lost) && (155...245).contains(gained))
+    #expect((190...310).contains(seconds))
+    #expect(decay(object, objects: 1, step: 7) == decay(object, objects: 1, step: 7))
+    samples.decay.lost = 1
+    samples.decay.gained = 0
+    #expect(decay(nothing, objects: 1, step: 0) == nil)
+    samples.decay.gained = 0.1
+    #expect(samples.problem?.contains("decay") == true)
+  }
+
   @Test func mapsInvertAndCompose() {
     var random = SampleGenerator(seed: 4, purpose: .sample, 0)
     let limits = MotionLimits(degrees: 40, scale: 0.4, shift: 0.3, shear: 0.2)

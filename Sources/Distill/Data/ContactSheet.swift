@@ -31,6 +31,18 @@ public struct ContactSheet {
           tinted(image.map { UInt8(max(0, min(255, $0 * 127.5 + 127.5))) }, labels))
         if let prior, frame + 1 < batch.frames {
           var damaged = masks
+          let decay =
+            frame == 0
+            ? nil
+            : masks.withUnsafeBufferPointer {
+              prior.decay(
+                of: $0, objects: batch.objects, size: size, sample: sample, frame: frame)
+            }
+          if let decay {
+            for pixel in 0..<area where decay.isReplaced[pixel] {
+              damaged[decay.object * area + pixel] = decay.value
+            }
+          }
           prior.corrupt(
             &damaged, objects: batch.objects, size: size, sample: sample, frame: frame + 1)
           priors.append(

@@ -1,6 +1,7 @@
-// Damage to the previous mask as a recipe describes it. TrainingStep calls it from its threads.
+// Damage to masks that are fed back, as a recipe describes it. TrainingStep calls it from its threads.
 
 import CKernels
+import Foundation
 public import MemoryVOS
 
 /// The corruption of one training step: what happens to a mask follows from seed, step, sample and
@@ -12,14 +13,16 @@ public struct RecipePrior: PriorCorruption {
   }
 
   private let recipe: PriorRecipe
+  private let decay: DecayRecipe
   private let seed: UInt64
   private let step: Int
   private let firstSample: Int
 
   /// The damage of `step`; `firstSample` is the number of the batch's first sample among those of
   /// all machines.
-  public init(_ recipe: PriorRecipe, seed: UInt64, step: Int, firstSample: Int = 0) {
-    self.recipe = recipe
+  public init(_ samples: SampleRecipe, seed: UInt64, step: Int, firstSample: Int = 0) {
+    recipe = samples.prior
+    decay = samples.decay
     self.seed = seed
     self.step = step
     self.firstSample = firstSample
@@ -40,6 +43,52 @@ public struct RecipePrior: PriorCorruption {
       draw -= share
     }
     Self.apply(damage, to: &masks, objects: objects, size: size, &random)
+  }
+
+  /// Takes a part of one object's mask away, or puts one to it.
+  public func decay(
+    of masks: UnsafeBufferPointer<Float>, objects: Int, size: FrameSize, sample: Int, frame: Int
+  ) -> MaskDecay? {
+    var random = SampleGenerator(seed: seed, purpose: .decay, step, firstSample + sample, frame)
+    let draw = random.real(0...1)
+    guard draw < decay.lost + decay.gained else { return nil }
+    let object = random.index(objects)
+    let inside = (0..<size.area).filter { masks[object * size.area + $0] >= 0.5 }
+    guard !inside.isEmpty else { return nil }
+    return draw < decay.lost
+      ? Self.loss(of: object, inside, size, &random) : Self.gain(of: object, inside, size, &random)
+  }
+
+  /// A tenth to three fifths of the object, on one side of a line.
+  private static func loss(
+    of object: Int, _ inside: [Int], _ size: FrameSize, _ random: inout SampleGenerator
+  ) -> MaskDecay {
+    let angle = random.symmetric(.pi)
+    let (dx, dy) = (cos(angle), sin(angle))
+    func along(_ pixel: Int) -> Double {
+      Double(pixel % size.width) * dx + Double(pixel / size.width) * dy
+    }
+    let samples = (0..<64).map { _ in along(inside[random.index(inside.count)]) }.sorted()
+    let limit = samples[random.integer(6...38)]
+    return MaskDecay(
+      object: object, isReplaced: (0..<size.area).map { along($0) < limit }, value: 0)
+  }
+
+  /// An ellipse over the object's edge or near it, up to about half as wide as the object.
+  private static func gain(
+    of object: Int, _ inside: [Int], _ size: FrameSize, _ random: inout SampleGenerator
+  ) -> MaskDecay {
+    let extent = Double(inside.count).squareRoot()
+    let center = inside[random.index(inside.count)]
+    let x0 = Double(center % size.width) + random.symmetric(0.7) * extent
+    let y0 = Double(center / size.width) + random.symmetric(0.7) * extent
+    let (rx, ry) = (random.real(0.08...0.3) * extent, random.real(0.08...0.3) * extent)
+    let isReplaced = (0..<size.area).map { pixel in
+      let x = (Double(pixel % size.width) - x0) / rx
+      let y = (Double(pixel / size.width) - y0) / ry
+      return x * x + y * y < 1
+    }
+    return MaskDecay(object: object, isReplaced: isReplaced, value: 1)
   }
 
   static func apply(

@@ -13,6 +13,8 @@ public struct SampleGenerator: RandomNumberGenerator, Sendable {
     case sample = 2
     /// Corruption of a prior.
     case prior = 3
+    /// Decay of a predicted mask.
+    case decay = 4
   }
 
   private var state: UInt64

@@ -46,6 +46,8 @@ public struct SampleRecipe: Codable, Sendable, Hashable {
   public var pictureSide = 480
   /// The previous mask as the decoder sees it.
   public var prior = PriorRecipe()
+  /// Predicted masks as memory and priors take them.
+  public var decay = DecayRecipe()
 
   /// The prototype's augmentation.
   public init() {}
@@ -95,7 +97,7 @@ public struct SampleRecipe: Codable, Sendable, Hashable {
     guard (32...8192).contains(pictureSide) else {
       return "samples.picture_side \(pictureSide), not in 32…8192"
     }
-    return prior.problem
+    return prior.problem ?? decay.problem
   }
 
   /// The largest gap allowed at `progress`.
@@ -104,7 +106,7 @@ public struct SampleRecipe: Codable, Sendable, Hashable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case size, batch, frames, objects, gaps, prior
+    case size, batch, frames, objects, gaps, prior, decay
     case severalShare = "several_share"
     case ownObjectsShare = "own_objects_share"
     case gapLimits = "gap_limits"
@@ -155,5 +157,25 @@ public struct PriorRecipe: Codable, Sendable, Hashable {
 
   enum CodingKeys: String, CodingKey {
     case empty, shifted, eroded, dilated, distorted, misplaced
+  }
+}
+
+/// Shares of the predicted masks that lose or gain a part before they enter the memory and become
+/// priors, so that the network learns to recover what it lost and to drop what it should not have.
+public struct DecayRecipe: Codable, Sendable, Hashable {
+  /// A tenth to three fifths of an object, on one side of a line, is lost.
+  public var lost = 0.0
+  /// An ellipse at an object's edge or near it is gained.
+  public var gained = 0.0
+
+  /// No decay.
+  public init() {}
+
+  /// What makes these values impossible, or `nil`.
+  var problem: String? {
+    guard lost >= 0, gained >= 0, lost + gained <= 1 else {
+      return "samples.decay: shares \([lost, gained]), expected 0 or more, together at most 1"
+    }
+    return nil
   }
 }

@@ -234,7 +234,7 @@ public final class Trainer {
     let progress = progress(step)
     let firstSample = group.rank * batch.batch
     let prior = RecipePrior(
-      recipe.samples.prior, seed: recipe.seed, step: step, firstSample: firstSample)
+      recipe.samples, seed: recipe.seed, step: step, firstSample: firstSample)
     let losses = group.average(
       trainingStep.run(
         batch, parameters: state.parameters, prior: prior, progress: progress,
@@ -354,7 +354,7 @@ extension Trainer {
     for step in 0..<count {
       sheet.append(
         try maker.batch(step, progress: Double(step) / Double(max(count, 1))),
-        prior: RecipePrior(recipe.samples.prior, seed: recipe.seed, step: step))
+        prior: RecipePrior(recipe.samples, seed: recipe.seed, step: step))
     }
     return sheet.image
   }
