@@ -24,6 +24,10 @@ public final class TrainingStep {
   private let pool: ThreadPool
   private let teacherChannels: Int
   private var clip: UnrolledClip?
+  /// What weights and activations are rounded to on their way forward; gradients pass straight through.
+  package var rounding: NetworkRounding? {
+    didSet { clip = nil }
+  }
 
   /// A step of a network under a loss.
   ///
@@ -86,7 +90,8 @@ public final class TrainingStep {
       // The old one goes first: both may not fit.
       self.clip = nil
       clip = UnrolledClip(
-        configuration, shape: shape, taps: loss.usesFeatures, kernels: kernels, pool: pool)
+        configuration, shape: shape, taps: loss.usesFeatures, kernels: kernels, pool: pool,
+        rounding: rounding)
       self.clip = clip
     }
     clip.reserve(objects: batch.objects)

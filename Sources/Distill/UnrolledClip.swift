@@ -24,6 +24,7 @@ final class UnrolledClip {
   private let keyEncoder: GradientPlan
   private let valueEncoder: GradientPlan
   private let decoder: GradientPlan
+  private let weightRounding: WeightRounding?
   private let keyTape: GradientTape
   private let images: AlignedBuffer
   /// Gradients of the key and of each feature, of every frame.
@@ -49,7 +50,7 @@ final class UnrolledClip {
 
   init(
     _ configuration: NetworkConfiguration, shape: Shape, taps: Bool, kernels: Kernels,
-    pool: ThreadPool
+    pool: ThreadPool, rounding: NetworkRounding? = nil
   ) {
     self.configuration = configuration
     self.shape = shape
@@ -57,18 +58,21 @@ final class UnrolledClip {
     self.kernels = kernels
     self.pool = pool
     let graphs = NetworkGraphs(configuration)
+    let rounded = rounding?.graphs(graphs)
+    weightRounding = rounded.map { WeightRounding($0, pool: pool) }
     let tap = taps ? graphs.decoder.operand(ofConvolution: "p") : nil
     self.tap = tap
     // The image encoder's maps are large: a few frames at a time, one per thread.
     keyEncoder = GradientPlan(
       graphs.keyEncoder, size: shape.size,
       microBatch: min(pool.threadCount, shape.batch * shape.frames),
-      kernels: kernels, pool: pool)
+      kernels: kernels, pool: pool, rounding: rounded?.keyEncoder.values ?? [:])
     valueEncoder = GradientPlan(
-      graphs.valueEncoder, size: shape.size, microBatch: shape.batch, kernels: kernels, pool: pool)
+      graphs.valueEncoder, size: shape.size, microBatch: shape.batch, kernels: kernels, pool: pool,
+      rounding: rounded?.valueEncoder.values ?? [:])
     decoder = GradientPlan(
       graphs.decoder, size: shape.size, microBatch: shape.batch, kernels: kernels, pool: pool,
-      extraOutputs: tap.map { [$0] } ?? [])
+      extraOutputs: tap.map { [$0] } ?? [], rounding: rounded?.decoder.values ?? [:])
     let frames = shape.batch * shape.frames
     keyTape = GradientTape(keyEncoder, samples: frames)
     images = AlignedBuffer(count: frames * shape.size.width * shape.size.height * 3)
@@ -154,7 +158,8 @@ final class UnrolledClip {
     return (0..<shape.batch).map { valueTapes[frame][object].activation(value, $0) }
   }
 
-  func load(_ parameters: ParameterSet) {
+  func load(_ given: ParameterSet) {
+    let parameters = weightRounding?.rounded(given) ?? given
     for plan in [keyEncoder, valueEncoder, decoder] {
       plan.load(parameters)
       plan.reset()
@@ -165,6 +170,7 @@ final class UnrolledClip {
 
   func collect(into gradients: inout ParameterSet) {
     for plan in [keyEncoder, valueEncoder, decoder] { plan.collect(into: &gradients) }
+    weightRounding?.gate(&gradients)
     gradients["t"] = [Float(temperatureGradient)]
   }
 

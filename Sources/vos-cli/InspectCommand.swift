@@ -60,6 +60,7 @@ struct InspectCommand: ParsableCommand {
     print("tensors           \(file.tensors.count)")
     print("parameters        \(Self.grouped(file.parameterCount))")
     if let cost {
+      print("precision         \(Self.precision(of: file))")
       print("network input     \(cost.input)  (height x width)")
       print(
         "memory            \(cost.memoryFrames) frames, \(Self.entries(cost.topK)) per position")
@@ -70,9 +71,10 @@ struct InspectCommand: ParsableCommand {
         let costs = [(part.perFrame, "per frame"), (part.perObject, "per object")]
           .filter { $0.0 > 0 }.map { "\(Self.giga($0.0)) \($0.1)" }
         let name = part.name.padding(toLength: 15, withPad: " ", startingAt: 0)
+        let integers = part.int8Weights > 0 ? ", \(Self.grouped(part.int8Weights)) in int8" : ""
         print(
           "  \(name) \(costs.joined(separator: " + ")), \(Self.grouped(part.parameters)) parameters"
-        )
+            + integers)
       }
     }
     print("processor         \(machine.processor), \(machine.cores) cores")
@@ -137,6 +139,11 @@ struct InspectCommand: ParsableCommand {
       dtype = file.tensors[name]?.dtype.rawValue ?? ""
       shape = file.tensors[name]?.shape ?? []
     }
+  }
+
+  private static func precision(of file: Checkpoint) -> String {
+    if file.isQuantized { return "int8 (8-bit weights, 7-bit activations)" }
+    return file.isSimulated ? "float32 that simulates integers" : "float32"
   }
 
   private static func entries(_ topK: Int) -> String { topK == 0 ? "all entries" : "top \(topK)" }

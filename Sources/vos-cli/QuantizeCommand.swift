@@ -11,20 +11,27 @@ struct QuantizeCommand: ParsableCommand {
     discussion: """
       Tracks clips of a data set with the float checkpoint, from the first mask and through the \
       memory, to see which numbers each layer computes; then rounds weights and chooses ranges. \
-      Needs images and the mask of each clip's first frame, nothing else. The result is used like \
-      any other checkpoint.
+      On clips that it has set aside it measures what each group of layers loses in int8, and keeps \
+      the worst in float. Needs images and the mask of each clip's first frame, nothing else. The \
+      result is used like any other checkpoint.
 
         vos-cli quantize vos-mobile --data DAVIS --output vos-mobile-int8.safetensors
         vos-cli track clip.mp4 --mask first.png --output masks --checkpoint vos-mobile-int8.safetensors
 
       Layout: DAVIS, with ImageSets/YEAR/SET.txt, and Annotations and JPEGImages by resolution.
+
+      A checkpoint that was trained with rounding ('quantization' in its recipe) brings ranges and \
+      float layers along and needs no --data; with --data it is calibrated anew.
+
+      --simulate W/A writes a checkpoint that computes in floats, slowly, what W-bit weights and A-bit \
+      activations would: for precisions that no kernel has.
       """)
 
   @Argument(help: CheckpointLocation.help)
   var checkpoint: String?
 
   @Option(help: ArgumentHelp("The root of a data set in DAVIS's layout.", valueName: "root"))
-  var data: String
+  var data: String?
 
   @Option(help: ArgumentHelp("The folder of set lists in ImageSets.", valueName: "year"))
   var year = "2017"
@@ -44,9 +51,26 @@ struct QuantizeCommand: ParsableCommand {
   @Option(
     name: .customLong("float"), parsing: .upToNextOption,
     help: ArgumentHelp(
-      "Layers that stay float: beginnings of their names (`vos-cli inspect --tensors`).",
-      valueName: "name"))
-  var keptFloat = Quantizer.sensitiveLayers
+      "Layers that stay float: beginnings of their names (`vos-cli inspect --tensors`), or 'none' "
+        + "(default: measured).", valueName: "name"))
+  var keptFloat: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Share of the multiply-adds that may stay float where that is measured.",
+      valueName: "share"))
+  var floatBudget = 0.08
+
+  @Option(
+    help: ArgumentHelp(
+      "Frames of clips set aside that measure what each group of layers loses.",
+      valueName: "count"))
+  var sensitivityFrames = 40
+
+  @Option(
+    help: ArgumentHelp(
+      "Simulate bits of weights / activations, 2…8 or 32 each, such as 6/4.", valueName: "w/a"))
+  var simulate: String?
 
   @Option(help: ArgumentHelp("The int8 checkpoint.", valueName: "file"))
   var output: String
@@ -55,22 +79,93 @@ struct QuantizeCommand: ParsableCommand {
     guard frames >= Quantizer.leastFrames else {
       throw ValidationError("--frames must be at least \(Quantizer.leastFrames)")
     }
+    guard sensitivityFrames >= 2 else {
+      throw ValidationError("--sensitivity-frames must be at least 2")
+    }
+    guard (0...1).contains(floatBudget) else {
+      throw ValidationError("--float-budget must be between 0 and 1")
+    }
+    if let simulate, QuantizationPrecision(simulate) == nil {
+      throw ValidationError(
+        "--simulate takes bits of weights and activations, 2…8 or 32 each, such as 6/4, not "
+          + "'\(simulate)'")
+    }
   }
 
   func run() throws {
     let path = try CheckpointLocation.path(checkpoint)
-    let float = try Checkpoint(path: path)
-    var quantizer = try Quantizer(float)
-    let clips = try CalibrationClip.clips(
-      root: data, year: year, set: setName, resolution: resolution, frames: frames)
+    var quantizer = try Quantizer(try Checkpoint(path: path))
+    let named = keptFloat.filter { $0 != "none" }
+    for name in named where !quantizer.layers.contains(where: { $0.hasPrefix(name) }) {
+      throw CommandFailure(
+        "--float \(name): no layer's name begins so; groups are "
+          + quantizer.layerGroups.joined(separator: " "))
+    }
+    var kept: [String]? = keptFloat.isEmpty ? nil : named
+    let precision = simulate.flatMap { QuantizationPrecision($0) }
+    if let data {
+      let clips = try CalibrationClip.clips(
+        root: data, year: year, set: setName, resolution: resolution, frames: frames)
+      let measures = kept == nil && quantizer.trainedPrecision == nil
+      let (calibrated, heldOut) = measures ? CalibrationClip.split(clips) : (clips, [])
+      try calibrate(&quantizer, on: calibrated)
+      if measures { kept = try measured(quantizer, heldOut) }
+    } else if quantizer.trainedPrecision == nil {
+      throw CommandFailure(
+        "--data is missing: \(path) was not trained with rounding, so that its ranges must be "
+          + "measured on annotated clips")
+    }
+    let result =
+      try precision.map { try quantizer.simulated($0, keepingFloat: kept) }
+      ?? quantizer.quantized(keepingFloat: kept)
+    try result.write(to: output)
+    try report(quantizer, precision, kept: kept, from: path)
+  }
+
+  private func calibrate(_ quantizer: inout Quantizer, on clips: [CalibrationClip]) throws {
     let bar = ProgressBar(total: clips.reduce(0) { $0 + $1.frameCount })
     for clip in clips {
       try quantizer.observe(clip.frames(), mask: clip.mask())
       bar.update(quantizer.frameCount)
     }
-    bar.finish("\(quantizer.frameCount) frames of \(clips.count) clips")
-    let result = try quantizer.quantized(keepingFloat: keptFloat)
-    try result.write(to: output)
+    bar.finish("calibrated on \(quantizer.frameCount) frames of \(clips.count) clips")
+  }
+
+  /// The layers that stay float by what they lose on clips; prints what was measured.
+  private func measured(_ quantizer: Quantizer, _ clips: [CalibrationClip]) throws -> [String] {
+    let each = max(2, sensitivityFrames / clips.count)
+    let annotated = try clips.map {
+      AnnotatedClip(frames: try $0.frames(limit: each), mask: try $0.mask())
+    }
+    let bar = ProgressBar(total: quantizer.layerGroups.count)
+    let measured = try quantizer.sensitivities(on: annotated) { bar.update($0) }
+    bar.finish(
+      "measured on \(annotated.reduce(0) { $0 + $1.frames.count }) frames of \(clips.count) clips")
+    let kept = Quantizer.layersToKeep(measured, budget: floatBudget)
+    print("layers           1 - IoU in int8   weights   multiply-adds")
+    for group in measured.sorted(by: { $0.loss > $1.loss }) {
+      print(
+        group.group.padding(toLength: 16, withPad: " ", startingAt: 0)
+          + String(
+            format: "%13.3f %% %8.2f %% %13.2f %%", 100 * group.loss, 100 * group.weights,
+            100 * group.multiplyAdds) + (kept.contains(group.group) ? "   stays float" : ""))
+    }
+    return kept
+  }
+
+  private func report(
+    _ quantizer: Quantizer, _ precision: QuantizationPrecision?, kept: [String]?, from path: String
+  ) throws {
+    let kept = kept ?? quantizer.defaultFloatLayers
+    print("float: \(kept.isEmpty ? "none" : kept.joined(separator: " "))")
+    if let precision {
+      let bytes = quantizer.byteCount(precision, keepingFloat: kept)
+      print(
+        String(
+          format: "%@: simulates %@ bits, whose tensors take %.2f MB", output,
+          precision.description, Double(bytes) / 1e6))
+      return
+    }
     let sizes = try [path, output].map {
       try FileManager.default.attributesOfItem(atPath: $0)[.size] as? Int ?? 0
     }
@@ -78,60 +173,5 @@ struct QuantizeCommand: ParsableCommand {
       String(
         format: "%@: %.2f MB, %.1f %% of the float checkpoint", output, Double(sizes[1]) / 1e6,
         100 * Double(sizes[1]) / Double(max(1, sizes[0]))))
-  }
-}
-
-/// A clip's first frames.
-private struct CalibrationClip {
-  let sequence: TruthSet.Sequence
-  let images: String
-  let frameCount: Int
-
-  /// Frames between two that are tracked: objects move, as they do over longer clips.
-  private static let step = 3
-
-  static func clips(
-    root: String, year: String, set: String, resolution: String, frames: Int
-  ) throws -> [CalibrationClip] {
-    guard FileManager.default.fileExists(atPath: root + "/Annotations") else {
-      throw MediaError(
-        path: root,
-        problem: "an unlabelled folder: there is no Annotations in it; calibration tracks objects "
-          + "and needs the mask of each clip's first frame")
-    }
-    let truth = try TruthSet(davis: root, year: year, set: set, resolution: resolution)
-    let each = max(2, (frames + truth.sequences.count - 1) / truth.sequences.count)
-    var left = frames
-    var clips: [CalibrationClip] = []
-    for sequence in truth.sequences where left > 0 {
-      guard let images = sequence.images else {
-        throw MediaError(
-          path: sequence.folder, problem: "there are no images of '\(sequence.name)' in JPEGImages")
-      }
-      clips.append(.init(sequence: sequence, images: images, frameCount: min(each, left)))
-      left -= each
-    }
-    return clips
-  }
-
-  func mask() throws -> LabelMap {
-    let path = sequence.mask(sequence.frames[0])
-    var mask = try MaskFile.read(path, role: .truth)
-    mask.labels = mask.labels.map { $0 == 255 ? 0 : $0 }
-    guard !mask.objects.isEmpty else {
-      throw MediaError(path: path, problem: "holds no object; calibration tracks objects")
-    }
-    return mask
-  }
-
-  func frames() throws -> [Frame] {
-    let source = try Media.openFrames(images)
-    var frames: [Frame] = []
-    var index = 0
-    while frames.count < frameCount, let item = try source.next() {
-      if index % Self.step == 0 { frames.append(item.frame) }
-      index += 1
-    }
-    return frames
   }
 }

@@ -56,6 +56,15 @@ typedef struct {
   void (*clamp_gradient)(const float *result, size_t rows, size_t channels, vos_clamp clamp,
                          float *gradient, float *bias);
 
+  /// Rounds values to what whole numbers stand for: values[i] = scale · r, r = values[i] / scale rounded
+  /// to the nearest whole number (even of two) and bounded by low … high. passes[i] = 1 where r is not
+  /// bounded and gate.low < values[i] < gate.high held, else 0. |low|, |high| < 2^22.
+  void (*round_values)(float *values, size_t count, float scale, float low, float high,
+                       vos_clamp gate, uint8_t *passes);
+
+  /// The straight-through gradient of that: gradient[i] becomes 0 where passes[i] is 0.
+  void (*round_gradient)(const uint8_t *passes, size_t count, float *gradient);
+
   /// out[i] += in[i].
   void (*accumulate)(const float *in, size_t count, float *out);
 

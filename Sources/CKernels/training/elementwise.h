@@ -100,6 +100,27 @@ static void clamp_gradient(const float *restrict result, size_t rows, size_t cha
   }
 }
 
+static void round_values(float *restrict values, size_t count, float scale, float low, float high,
+                         vos_clamp gate, uint8_t *restrict passes) {
+  const float inverse = 1 / scale;
+  for (size_t i = 0; i < count; ++i) {
+    const float value = values[i], r = value * inverse;
+    float bounded = r < low - 1 ? low - 1 : r;
+    bounded = bounded > high + 1 ? high + 1 : bounded;
+    // Adding and taking away 1.5·2^23 rounds to the nearest whole number.
+    const float shifted = bounded + 12582912.0f;
+    const float whole = shifted - 12582912.0f;
+    passes[i] = whole >= low && whole <= high && value > gate.low && value < gate.high;
+    const float raised = whole < low ? low : whole;
+    values[i] = (raised > high ? high : raised) * scale;
+  }
+}
+
+static void round_gradient(const uint8_t *restrict passes, size_t count,
+                           float *restrict gradient) {
+  for (size_t i = 0; i < count; ++i) gradient[i] = passes[i] ? gradient[i] : 0.0f;
+}
+
 static void accumulate(const float *restrict in, size_t count, float *restrict out) {
   for (size_t i = 0; i < count; ++i) out[i] += in[i];
 }
@@ -296,7 +317,8 @@ static void adamw(size_t count, const float *restrict gradient, float rate, floa
 #define VOS_TRAINING_ELEMENTWISE \
   .depthwise_tap = depthwise_tap, .depthwise_tap_weights = depthwise_tap_weights, \
   .max_pool_gradient = max_pool_gradient, \
-  .clamp_gradient = clamp_gradient, .accumulate = accumulate, \
+  .clamp_gradient = clamp_gradient, .round_values = round_values, \
+  .round_gradient = round_gradient, .accumulate = accumulate, \
   .normalize_gradient = normalize_gradient, .softmax_gradient = softmax_gradient, \
   .resize_row = resize_row, .resize_row_gradient = resize_row_gradient, .aggregate = aggregate, \
   .aggregate_gradient = aggregate_gradient, .adamw = adamw

@@ -33,6 +33,7 @@ final class ConvolutionLayer: GradientLayer {
   private let sources: [Source]
   private let addend: Int?
   private let clamp: Clamp
+  private let gate: Clamp
   private let shape: FeatureShape
   private let depth: Int
   /// W as right factor `[depth, outputs]`, in panels.
@@ -56,6 +57,7 @@ final class ConvolutionLayer: GradientLayer {
     output = specification.output
     addend = specification.addend
     clamp = specification.clamp
+    gate = specification.gate
     self.convolution = convolution
     shape = shapes[specification.output]
     let (outputs, area) = (shape.channels, convolution.kernel * convolution.kernel)
@@ -259,9 +261,9 @@ final class ConvolutionLayer: GradientLayer {
       forEachBlock(rows) { first, count in
         let g = pass.gradient(output, sample) + first * outputs
         let result =
-          clamp.isActive ? pass.activation(output, sample) + first * outputs : nil
+          gate.isActive ? pass.activation(output, sample) + first * outputs : nil
         pass.training.clamp_gradient(
-          result, count, outputs, clamp, g, sums + depth * outputs)
+          result, count, outputs, gate, g, sums + depth * outputs)
         if let separate {
           let to = pass.gradient(separate, sample) + first * outputs
           if addToAddend {

@@ -48,9 +48,9 @@ extension DepthwiseLayer {
       let map = pass.activation(source, sample)
       for y in rows {
         let g = pass.gradient(output, sample) + y * width
-        let result = clamp.isActive ? pass.activation(output, sample) + y * width : nil
+        let result = gate.isActive ? pass.activation(output, sample) + y * width : nil
         pass.training.clamp_gradient(
-          result, shape.width, channels, clamp, g, sums + taps * channels)
+          result, shape.width, channels, gate, g, sums + taps * channels)
         forEachTap(y) { tap, row, first, column, count in
           pass.training.depthwise_tap_weights(
             map + row * width + column * channels, g + first * channels, count, channels,

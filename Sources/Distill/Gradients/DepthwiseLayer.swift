@@ -14,6 +14,7 @@ final class DepthwiseLayer: GradientLayer {
   let convolution: MemoryVOS.Operation.Convolution
   let source: Int
   let clamp: Clamp
+  let gate: Clamp
   let input: FeatureShape
   let shape: FeatureShape
   /// `[taps, channels]`, then the same turned round.
@@ -31,6 +32,7 @@ final class DepthwiseLayer: GradientLayer {
     output = specification.output
     source = specification.sources[0]
     clamp = specification.clamp
+    gate = specification.gate
     self.convolution = convolution
     input = shapes[source]
     shape = shapes[output]
@@ -104,9 +106,9 @@ final class DepthwiseLayer: GradientLayer {
       for y in rows {
         let offset = y * shape.width * channels
         let g = pass.gradient(output, sample) + offset
-        let result = clamp.isActive ? pass.activation(output, sample) + offset : nil
+        let result = gate.isActive ? pass.activation(output, sample) + offset : nil
         pass.training.clamp_gradient(
-          result, shape.width, channels, clamp, g, sums + taps * channels)
+          result, shape.width, channels, gate, g, sums + taps * channels)
         withRows(y, stride: convolution.stride, map, input) { pointers in
           pass.training.depthwise_weights(
             pointers, convolution.kernel, convolution.stride, input.width, shape.width, channels,

@@ -31,10 +31,12 @@ extension GradientPass {
 final class ActivationLayer: PlainLayer, GradientLayer {
   private let source: Int
   private let clamp: Clamp
+  private let gate: Clamp
 
   init(_ specification: LayerSpecification, clamp: Clamp) {
     source = specification.sources[0]
     self.clamp = clamp
+    gate = specification.isRounded ? .none : clamp
     super.init(output: specification.output)
   }
 
@@ -52,7 +54,7 @@ final class ActivationLayer: PlainLayer, GradientLayer {
     pass.addGradient(of: source) { sample, y, row in
       let g = pass.gradient(output, sample) + y * count
       let result = pass.activation(output, sample) + y * count
-      pass.training.clamp_gradient(result, 1, count, clamp, g, nil)
+      pass.training.clamp_gradient(result, 1, count, gate, g, nil)
       pass.training.accumulate(g, count, row)
     }
   }
@@ -62,10 +64,12 @@ final class ActivationLayer: PlainLayer, GradientLayer {
 final class AdditionLayer: PlainLayer, GradientLayer {
   private let sources: [Int]
   private let clamp: Clamp
+  private let gate: Clamp
 
   init(_ specification: LayerSpecification) {
     sources = specification.sources
     clamp = specification.clamp
+    gate = specification.gate
     super.init(output: specification.output)
   }
 
@@ -81,11 +85,11 @@ final class AdditionLayer: PlainLayer, GradientLayer {
 
   func backward(_ pass: GradientPass) {
     let count = pass.rowCount(output)
-    if clamp.isActive {
+    if gate.isActive {
       pass.forEachPiece(rows: pass.plan.shapes[output].height) { _, sample, rows in
         let offset = rows.lowerBound * count
         pass.training.clamp_gradient(
-          pass.activation(output, sample) + offset, rows.count, count, clamp,
+          pass.activation(output, sample) + offset, rows.count, count, gate,
           pass.gradient(output, sample) + offset, nil)
       }
     }

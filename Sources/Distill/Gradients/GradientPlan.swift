@@ -30,6 +30,8 @@ final class GradientPlan {
   /// Position of each value's activation in a tape, in floats per sample; nil for inputs and values
   /// inside fused layers.
   private(set) var tapeOffsets: [Int?] = []
+  /// Position of what a rounded value's gradient passes (a byte each) in a tape, in floats per sample.
+  private(set) var passesOffsets: [Int: Int] = [:]
   private(set) var tapeCount = 0
   let arena: AlignedBuffer
   /// Gradients of packed weights, added up by each part: `[parts][accumulatorCount]`.
@@ -43,9 +45,11 @@ final class GradientPlan {
 
   /// Compiles `graph` for inputs of `size`; the caller reads `extraOutputs` and sends gradients to
   /// them as to the graph's outputs.
+  ///
+  /// The values that `rounding` names are rounded where they are computed.
   init(
     _ graph: Graph, size: FrameSize, microBatch: Int, kernels: Kernels, pool: ThreadPool,
-    extraOutputs: [Graph.Value] = []
+    extraOutputs: [Graph.Value] = [], rounding: [Graph.Value: RoundingRange] = [:]
   ) {
     self.graph = graph
     self.size = size
@@ -64,7 +68,13 @@ final class GradientPlan {
     var isOutput = [Bool](repeating: false, count: graph.nodes.count)
     for value in graph.outputs.map(\.value) + extraOutputs { isOutput[value.index] = true }
     self.isOutput = isOutput
-    let specifications = LayerSpecification.fuse(graph, isOutput: isOutput)
+    let specifications = LayerSpecification.fuse(graph, isOutput: isOutput).map { specification in
+      var specification = specification
+      specification.isRounded = rounding[.init(index: specification.output)] != nil
+      return specification
+    }
+    precondition(
+      specifications.count(where: \.isRounded) == rounding.count, "a rounded value within a layer")
     let assignment = GradientAssignment(
       specifications, shapes: shapes, isOutput: isOutput, microBatch: microBatch)
     gradientRoots = assignment.roots
@@ -75,12 +85,19 @@ final class GradientPlan {
     live = [Bool](repeating: false, count: graph.nodes.count)
     written = live
     var accumulatorCount = 0
-    layers = specifications.compactMap { specification in
+    layers = specifications.flatMap { specification -> [any GradientLayer] in
       let layer = specification.layer(
         shapes: shapes, parts: pool.threadCount, microBatch: microBatch)
       layer?.accumulatorOffset = accumulatorCount
       accumulatorCount += ((layer?.accumulatorCount ?? 0) + 15) & ~15
-      return layer
+      let rounded = rounding[.init(index: specification.output)].map {
+        RoundingLayer(specification, range: $0)
+      }
+      return [layer, rounded].compactMap(\.self)
+    }
+    for specification in specifications where specification.isRounded {
+      passesOffsets[specification.output] = tapeCount
+      tapeCount += ((shapes[specification.output].count + 3) / 4 + 15) & ~15
     }
     self.accumulatorCount = accumulatorCount
     accumulators = AlignedBuffer(count: accumulatorCount * pool.threadCount)
@@ -201,6 +218,16 @@ final class GradientTape {
     }
     guard let maps = inputs[value] else { preconditionFailure("input \(value) is not bound") }
     return maps[sample]
+  }
+
+  /// For each scalar of a rounded value of one sample, whether its gradient passes.
+  func passes(_ value: Int, _ sample: Int) -> UnsafeMutablePointer<UInt8> {
+    guard let offset = plan.passesOffsets[value] else {
+      preconditionFailure("value \(value) is not rounded")
+    }
+    // This part of the tape holds nothing but these bytes.
+    return UnsafeMutableRawPointer(buffer.base + sample * plan.tapeCount + offset)
+      .bindMemory(to: UInt8.self, capacity: plan.shapes[value].count)
   }
 
   func hasGradient(_ value: Int) -> Bool { gradients[value] != nil }

@@ -33,6 +33,11 @@ struct LayerSpecification {
   var addend: Int?
   var clamp = Clamp.none
   var output: Int
+  /// Whether a RoundingLayer follows, which then keeps what the clamp does to gradients.
+  var isRounded = false
+
+  /// What the layer's own gradient knows of the clamp.
+  var gate: Clamp { isRounded ? .none : clamp }
 
   var operands: [Int] { sources + (addend.map { [$0] } ?? []) }
 

@@ -26,6 +26,8 @@ public struct Recipe: Codable, Sendable, Hashable {
   public var loss = LossConfiguration()
   /// A checkpoint that teaches the samples themselves, in place of stored outputs.
   public var teacher = TeacherRecipe()
+  /// Rounding of weights and activations, for networks that will compute in integers.
+  public var quantization = QuantizationRecipe()
   /// Held-out clips that are tracked and scored during training.
   public var validation = ValidationRecipe()
   /// AdamW.
@@ -90,6 +92,10 @@ public struct Recipe: Codable, Sendable, Hashable {
         return "data: \(set.path): 'outputs' and 'teacher' exclude each other"
       }
     }
+    if let problem = quantization.problem { return "quantization: \(problem)" }
+    guard quantization.precision == nil || !initial.isEmpty else {
+      return "quantization: rounding begins with a trained network; name it in 'initial'"
+    }
     if let problem = validation.problem { return "validation: \(problem)" }
     if let problem = optimizer.problem { return "optimizer: \(problem)" }
     if let problem = schedule.problem { return "schedule: \(problem)" }
@@ -109,8 +115,8 @@ public struct Recipe: Codable, Sendable, Hashable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case seed, steps, network, pretrained, initial, data, samples, loss, teacher, validation,
-      optimizer, schedule, threads
+    case seed, steps, network, pretrained, initial, data, samples, loss, teacher,
+      quantization, validation, optimizer, schedule, threads
     case gradientNorm = "gradient_norm"
     case averageDecay = "average_decay"
     case checkpointEvery = "checkpoint_every"

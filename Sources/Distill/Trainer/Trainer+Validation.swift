@@ -66,7 +66,9 @@ extension Trainer {
       step % recipe.validation.every == 0 || step == recipe.steps
     else { return nil }
     var checkpoint = student
-    let score = try validation.score(checkpoint, step: step, masks: file("validation"))
+    let rounded: Checkpoint
+    do { rounded = try Self.rounded(checkpoint) } catch { throw TrainingError("\(error)") }
+    let score = try validation.score(rounded, step: step, masks: file("validation"))
     if validations.append(score) {
       checkpoint.metadata["validation"] =
         "{\"J&F\": \(score.mean), \"J\": \(score.region), \"F\": \(score.boundary)}"

@@ -103,6 +103,8 @@ public final class Trainer {
     let first = try Self.initialParameters(recipe, folder: folder, like: trainingStep.gradients)
     notes = first.notes
     state = TrainingState(first.parameters, recipe: recipe)
+    trainingStep.rounding = try Self.rounding(
+      recipe, first.parameters, maker: maker, folder: folder)
     if group.isFirst { try prepareOutput() }
     try synchronize()
   }
@@ -262,13 +264,20 @@ public final class Trainer {
 
   // MARK: - Results
 
-  /// The averaged weights as a checkpoint that `Network` reads.
+  /// The averaged weights as a checkpoint that `Network` reads, with what they were rounded to.
   public var student: Checkpoint {
+    var student = Self.checkpoint(state.average.parameters, recipe: recipe)
+    student.metadata["step"] = "\(state.step)"
+    student.metadata[NetworkRounding.trainedKey] = trainingStep.rounding?.json
+    return student
+  }
+
+  /// Parameters as a checkpoint.
+  static func checkpoint(_ parameters: ParameterSet, recipe: Recipe) -> Checkpoint {
     let network = ParameterSet(recipe.network)
     var tensors: [String: CheckpointTensor] = [:]
     for entry in network.entries {
-      tensors[entry.name] = CheckpointTensor(
-        shape: entry.shape, floats: state.average.parameters[entry.name])
+      tensors[entry.name] = CheckpointTensor(shape: entry.shape, floats: parameters[entry.name])
     }
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -278,7 +287,7 @@ public final class Trainer {
     return Checkpoint(
       metadata: [
         "architecture": Network.architecture, "format_version": Checkpoint.formatVersion,
-        "configuration": configuration ?? "{}", "recipe": recipe.json, "step": "\(state.step)",
+        "configuration": configuration ?? "{}", "recipe": recipe.json,
       ], tensors: tensors)
   }
 

@@ -35,7 +35,8 @@ package final class Plan {
   package let byteOutputs: [String: ByteTensor]
   /// Floats of intermediate results, shared by lifetime.
   package let arenaCount: Int
-  /// Called in `run` with each input and each step's result, when it is there: for calibration.
+  /// Called in `run` with each input and each step's result, when it is there: calibration looks at
+  /// them, simulation rounds them.
   ///
   /// What lies within a chain is not seen; see `PlanOptions.fusesChains`.
   package var observer: ((_ value: String, _ map: FeatureMap) -> Void)?

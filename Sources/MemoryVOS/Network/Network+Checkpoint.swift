@@ -35,7 +35,10 @@ extension Network {
     let integers = try Self.quantizedParameters(
       of: checkpoint, layers: quantized, floats: tensors,
       graphs: NetworkGraphs(configuration))
-    self.init(configuration: configuration, weights: Weights(tensors), quantized: integers)
+    self.init(
+      configuration: configuration, graphs: NetworkGraphs(configuration),
+      weights: Weights(tensors), quantized: integers,
+      simulation: try Self.simulation(of: checkpoint))
   }
 
   static func configuration(

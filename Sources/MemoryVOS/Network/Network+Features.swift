@@ -9,7 +9,7 @@ extension Network {
   package convenience init(exposingFeaturesOf network: Network) {
     self.init(
       configuration: network.configuration, graphs: network.graphs.exposingFeatures,
-      weights: network.weights, quantized: network.quantized)
+      weights: network.weights, quantized: network.quantized, simulation: network.simulation)
   }
 }
 

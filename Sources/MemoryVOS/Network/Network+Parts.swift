@@ -6,6 +6,8 @@ public struct NetworkPart: Sendable, Hashable, Encodable {
   public let name: String
   /// Number of trainable scalars.
   public internal(set) var parameters = 0
+  /// Number of weights that are int8.
+  public internal(set) var int8Weights = 0
   /// Multiply-adds that all objects of a frame share.
   public internal(set) var perFrame = 0
   /// Multiply-adds for each object.
@@ -29,6 +31,7 @@ extension Network {
           $0.parameters += graph.parameters.reduce(0) {
             [layer + ".weight", layer + ".bias"].contains($1.name) ? $0 + $1.count : $0
           }
+          $0.int8Weights += quantized?.convolutions[layer]?.weights.count ?? 0
           if isShared { $0.perFrame += cost } else { $0.perObject += cost }
         }
       }

@@ -10,6 +10,8 @@ public final class Network: Sendable {
   package let weights: Weights
   /// The convolutions that compute in int8, which `weights` does not hold; `nil` for a float network.
   package let quantized: QuantizedParameters?
+  /// What values are rounded to, by name, in a network that simulates integers; else `nil`.
+  let simulation: [String: RoundingRange]?
 
   /// A network from parameters in PyTorch's order; traps unless names and counts are the graphs'.
   package convenience init(
@@ -17,15 +19,16 @@ public final class Network: Sendable {
   ) {
     self.init(
       configuration: configuration, graphs: NetworkGraphs(configuration), weights: weights,
-      quantized: quantized)
+      quantized: quantized, simulation: nil)
   }
 
   /// The same with graphs that may have further outputs.
   init(
     configuration: NetworkConfiguration, graphs: NetworkGraphs, weights: Weights,
-    quantized: QuantizedParameters? = nil
+    quantized: QuantizedParameters?, simulation: [String: RoundingRange]?
   ) {
     self.configuration = configuration
+    self.simulation = simulation
     self.graphs = graphs
     for parameter in graphs.parameters
     where quantized?.holds(parameter: parameter.name) != true {

@@ -1,28 +1,35 @@
-// One convolution's weights rounded to int8: scales per output channel, within the kernels' limits.
+// One convolution's weights rounded to whole numbers: scales per output channel, for int8 within the
+// kernels' limits. Quantizer calls it for checkpoints, Distill in every step of training with rounding.
 
 /// Rounds the weights of one convolution.
 struct ConvolutionRounder {
   private let convolution: PlanCompiler.NamedConvolution
   private let weight: [Float]
   private let bias: [Float]
-  private let sources: [ByteRange]
-  private let result: ByteRange
+  private let sources: [RoundingRange]
+  private let result: RoundingRange
+  private let precision: QuantizationPrecision
   /// Means of the operands' channels, in the order of concatenation.
   private let means: [Double]
   private let taps: Int
   private let perOutput: Int
+  /// For each weight of an output channel, the operand that it multiplies.
+  private let sourceOfOffset: [Int]
 
   /// 16-bit sums hold 258 times 127 (CKernelsInt8.h); rounding may add half a unit per weight.
   private static let limit: Float = 258
 
   init(
     _ convolution: PlanCompiler.NamedConvolution, weight: [Float], bias: [Float],
-    ranges: [String: ByteRange], means: [[Double]]
+    ranges: [String: RoundingRange], means: [[Double]], precision: QuantizationPrecision = .kernels
   ) {
-    func range(_ name: String) -> ByteRange {
+    func range(_ name: String) -> RoundingRange {
+      // Activations that stay float leave weights as they are.
+      if precision.activationBits == 32 { return .init(scale: 1, zeroPoint: 0, highest: 255) }
       guard let range = ranges[name] else { preconditionFailure("no range of \(name)") }
       return range
     }
+    self.precision = precision
     self.convolution = convolution
     self.weight = weight
     self.bias = bias
@@ -32,9 +39,16 @@ struct ConvolutionRounder {
     let kernel = convolution.node.kernel
     taps = kernel * kernel
     perOutput = weight.count / bias.count
+    let area = taps
+    sourceOfOffset =
+      convolution.isDepthwise
+      ? [Int](repeating: 0, count: perOutput)
+      : convolution.sourceChannels.enumerated().flatMap { source, channels in
+        [Int](repeating: source, count: channels * area)
+      }
   }
 
-  /// The convolution in int8.
+  /// The convolution in whole numbers.
   func rounded() -> QuantizedParameters.Convolution {
     var rounded = QuantizedParameters.Convolution(weights: [], scales: [], bias: bias)
     rounded.weights.reserveCapacity(weight.count)
@@ -47,14 +61,37 @@ struct ConvolutionRounder {
     return rounded
   }
 
-  /// One output channel: the smallest scale at which its weights fit.
+  /// What the rounded weights stand for, in the order of the weights, and the biases.
+  ///
+  /// `isCut` says of each weight whether it lies beyond the largest number, which then stands for it.
+  func reals() -> (weights: [Float], bias: [Float], isCut: [Bool]) {
+    let rounded = rounded()
+    var weights = [Float](repeating: 0, count: weight.count)
+    var isCut = [Bool](repeating: false, count: weight.count)
+    let factors = sources.map { 1 / $0.scale }
+    for (output, scale) in rounded.scales.enumerated() {
+      let units = factors.map { $0 * scale }
+      for (offset, source) in sourceOfOffset.enumerated() {
+        let index = output * perOutput + offset
+        let number = rounded.weights[index]
+        weights[index] = Float(number) * units[source]
+        isCut[index] =
+          Int(number.magnitude) == precision.highestWeight
+          && abs(weight[index]) > abs(weights[index]) + 0.5 * units[source]
+      }
+    }
+    return (weights, rounded.bias, isCut)
+  }
+
+  /// One output channel: for the kernels, the smallest scale at which its weights fit.
   ///
   /// A unit of the sum is at most half a unit of the result. What needs more is a channel whose
   /// operand is next to nothing and whose weights are huge (folded normalisation of a dead channel):
   /// its weights are cut.
   private func channel(_ output: Int) -> ([Int8], Float) {
     let scaled = scaledWeights(output)
-    var scale = leastScale(output)
+    guard precision == .kernels else { return plainChannel(scaled) }
+    var scale = leastScale(output, scaled)
     while true {
       let exact =
         convolution.isDepthwise ? fixedPoint(scale) : min(scale, 0.499 * result.scale)
@@ -68,16 +105,38 @@ struct ConvolutionRounder {
     }
   }
 
+  /// One output channel without the kernels' limits: of 8 bits all weights fit, of fewer the scale has
+  /// the least squared error.
+  private func plainChannel(_ scaled: [Float]) -> ([Int8], Float) {
+    let highest = Float(precision.highestWeight)
+    let largest = max(scaled.reduce(0) { max($0, abs($1)) }, 1e-20)
+    func numbers(_ scale: Float) -> [Float] {
+      let inverse = 1 / scale
+      return scaled.map { min(max(($0 * inverse).rounded(.toNearestOrEven), -highest), highest) }
+    }
+    var best = (error: Float.infinity, scale: largest / highest)
+    if precision.weightBits < 8 {
+      for share in stride(from: Float(0.5), through: 1, by: 0.0625) {
+        let scale = share * largest / highest
+        let error = zip(scaled, numbers(scale)).reduce(Float(0)) { sum, pair in
+          let difference = pair.0 - pair.1 * scale
+          return sum + difference * difference
+        }
+        if error < best.error { best = (error, scale) }
+      }
+    }
+    return (numbers(best.scale).map { Int8($0) }, best.scale)
+  }
+
   /// Weights times the scales of what they multiply.
   private func scaledWeights(_ output: Int) -> [Float] {
-    (0..<perOutput).map { offset in
-      weight[output * perOutput + offset] * sources[source(of: offset)].scale
+    sourceOfOffset.enumerated().map { offset, source in
+      weight[output * perOutput + offset] * sources[source].scale
     }
   }
 
   /// The smallest scale at which one output channel's weights fit before rounding.
-  private func leastScale(_ output: Int) -> Float {
-    let scaled = scaledWeights(output)
+  private func leastScale(_ output: Int, _ scaled: [Float]) -> Float {
     let largest = scaled.reduce(0) { max($0, abs($1)) }
     let largestSum = convolution.sums.reduce(Float(0)) { most, sum in
       max(most, sum.reduce(0) { $0 + abs(scaled[$1]) })
@@ -98,20 +157,10 @@ struct ConvolutionRounder {
     guard !means.isEmpty else { return 0 }
     var error = 0.0
     for (offset, rounded) in weights.enumerated() {
-      let real = Double(rounded) * Double(scale) / Double(sources[source(of: offset)].scale)
+      let real = Double(rounded) * Double(scale) / Double(sources[sourceOfOffset[offset]].scale)
       let channel = convolution.isDepthwise ? output : offset / taps
       error += (real - Double(weight[output * perOutput + offset])) * means[channel]
     }
     return error
-  }
-
-  /// The operand that a weight at `offset` within an output channel multiplies.
-  private func source(of offset: Int) -> Int {
-    var channel = offset / taps
-    for (index, channels) in convolution.sourceChannels.enumerated() {
-      if channel < channels { return index }
-      channel -= channels
-    }
-    return 0
   }
 }

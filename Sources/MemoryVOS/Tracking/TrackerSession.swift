@@ -52,6 +52,8 @@ final class TrackerSession {
     }
     kernels = Kernels(instructionSet)
     pool = ThreadPool(threadCount: configuration.threads)
+    let observer: ((String, FeatureMap) -> Void)? =
+      observer ?? network.simulation.map { ranges in { ranges.round($0, $1) } }
     var options = PlanOptions()
     options.fusesChains = observer == nil
     plans = NetworkPlans(
