@@ -6,10 +6,13 @@ import MemoryVOS
 extension Trainer {
   /// The rounding of a recipe, `nil` when it has none.
   ///
+  /// Where it is calibrated, biases are corrected for what rounding the weights does to means:
+  /// training need not begin with that.
+  ///
   /// - Throws: `TrainingError` for a checkpoint of ranges that is none or does not fit, and for layers
   ///   that the network does not have.
   static func rounding(
-    _ recipe: Recipe, _ parameters: ParameterSet, maker: SampleMaker, folder: String
+    _ recipe: Recipe, _ parameters: inout ParameterSet, maker: SampleMaker, folder: String
   ) throws(TrainingError) -> NetworkRounding? {
     let quantization = recipe.quantization
     guard let precision = quantization.precision else { return nil }
@@ -27,6 +30,10 @@ extension Trainer {
       }
       if precision.activationBits < 32 {
         try calibrate(&quantizer, recipe, maker)
+      }
+      let corrected = try quantizer.simulated(precision, keepingFloat: quantization.float)
+      for layer in quantizer.layers {
+        parameters["\(layer).bias"] = try corrected.floats("\(layer).bias")
       }
       return try quantizer.rounding(precision, keepingFloat: quantization.float)
     } catch { throw TrainingError("quantization: \(error)") }

@@ -102,9 +102,9 @@ public final class Trainer {
     } catch { throw TrainingError("\(error)") }
     let first = try Self.initialParameters(recipe, folder: folder, like: trainingStep.gradients)
     notes = first.notes
-    state = TrainingState(first.parameters, recipe: recipe)
-    trainingStep.rounding = try Self.rounding(
-      recipe, first.parameters, maker: maker, folder: folder)
+    var parameters = first.parameters
+    trainingStep.rounding = try Self.rounding(recipe, &parameters, maker: maker, folder: folder)
+    state = TrainingState(parameters, recipe: recipe)
     if group.isFirst { try prepareOutput() }
     try synchronize()
   }
