@@ -1,8 +1,6 @@
 // Whole numbers that stand for reals, of any number of bits: what bytes of an integer plan are, and what
 // simulated and trained networks round to.
 
-import CKernels
-
 /// How the whole numbers 0…highest stand for reals: real = (number - zeroPoint) · scale.
 package struct RoundingRange: Sendable, Hashable {
   /// Real distance of two neighbouring numbers, more than 0.
@@ -23,12 +21,14 @@ package struct RoundingRange: Sendable, Hashable {
   /// What the bytes of an integer plan mean.
   package init(_ range: ByteRange) {
     self.init(
-      scale: range.scale, zeroPoint: Int(range.zeroPoint), highest: Int(VOS_INT8_HIGHEST))
+      scale: range.scale, zeroPoint: Int(range.zeroPoint),
+      highest: QuantizationPrecision.kernels.highestActivation)
   }
 
   /// The same for an integer plan; traps for other ranges than 0…127.
   var byteRange: ByteRange {
-    precondition(highest == Int(VOS_INT8_HIGHEST), "bytes of 0…\(highest)")
+    precondition(
+      highest == QuantizationPrecision.kernels.highestActivation, "bytes of 0…\(highest)")
     return ByteRange(scale: scale, zeroPoint: UInt8(zeroPoint))
   }
 
