@@ -76,3 +76,26 @@ static inline __attribute__((always_inline)) void q_store_clamped(const int V, u
   else
     _mm_storel_epi64((__m128i *)out, bytes);
 }
+
+/// R rows of V · 8 bytes, two whole ones at a time.
+static inline __attribute__((always_inline)) void q_store_rows(const int R, const int V,
+                                                               uint8_t *out, ptrdiff_t step,
+                                                               q_int x[][Q_TILE_VECTORS],
+                                                               vos_int8_clamp clamp) {
+  int r = 0;
+  if (V == 2) {
+    const __m256i low = _mm256_set1_epi8((char)clamp.low);
+    const __m256i high = _mm256_set1_epi8((char)clamp.high);
+    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    _Pragma("clang loop unroll(full)") for (; r + 2 <= R; r += 2) {
+      const __m256i first = _mm256_packs_epi32(x[r][0], x[r][1]);
+      const __m256i second = _mm256_packs_epi32(x[r + 1][0], x[r + 1][1]);
+      __m256i bytes = _mm256_packus_epi16(first, second);
+      bytes = _mm256_min_epu8(_mm256_max_epu8(bytes, low), high);
+      bytes = _mm256_permutevar8x32_epi32(bytes, order);
+      _mm_storeu_si128((__m128i *)(out + r * step), _mm256_castsi256_si128(bytes));
+      _mm_storeu_si128((__m128i *)(out + (r + 1) * step), _mm256_extracti128_si256(bytes, 1));
+    }
+  }
+  for (; r < R; r++) q_store_clamped(V, out + r * step, x[r], clamp);
+}

@@ -48,3 +48,28 @@ static inline __attribute__((always_inline)) void q_store_clamped(const int V, u
     _mm_storeu_si128((__m128i *)(out + 16 * v),
                      _mm512_cvtepi32_epi8(_mm512_min_epi32(_mm512_max_epi32(x[v], low), high)));
 }
+
+/// R rows of V · 16 bytes, two whole ones at a time.
+static inline __attribute__((always_inline)) void q_store_rows(const int R, const int V,
+                                                               uint8_t *out, ptrdiff_t step,
+                                                               q_int x[][Q_TILE_VECTORS],
+                                                               vos_int8_clamp clamp) {
+  int r = 0;
+  if (V == 2) {
+    const __m512i low = _mm512_set1_epi8((char)clamp.low);
+    const __m512i high = _mm512_set1_epi8((char)clamp.high);
+    // Packing works in quarters: four bytes of each of the four vectors.
+    const __m512i order =
+        _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+    _Pragma("clang loop unroll(full)") for (; r + 2 <= R; r += 2) {
+      const __m512i first = _mm512_packs_epi32(x[r][0], x[r][1]);
+      const __m512i second = _mm512_packs_epi32(x[r + 1][0], x[r + 1][1]);
+      __m512i bytes = _mm512_packus_epi16(first, second);
+      bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, low), high);
+      bytes = _mm512_permutexvar_epi32(order, bytes);
+      _mm256_storeu_si256((__m256i *)(out + r * step), _mm512_castsi512_si256(bytes));
+      _mm256_storeu_si256((__m256i *)(out + (r + 1) * step), _mm512_extracti64x4_epi64(bytes, 1));
+    }
+  }
+  for (; r < R; r++) q_store_clamped(V, out + r * step, x[r], clamp);
+}

@@ -62,6 +62,13 @@ static inline q_int q_dot_twice(q_int sum, q_bytes a, q_bytes w, q_bytes b, q_by
 static inline __attribute__((always_inline)) void q_store_clamped(const int V, uint8_t *out,
                                                                   const q_int *x,
                                                                   vos_int8_clamp clamp) {
+  if (V == 4) {
+    const int16x8_t first = vqmovn_high_s32(vqmovn_s32(x[0]), x[1]);
+    const int16x8_t second = vqmovn_high_s32(vqmovn_s32(x[2]), x[3]);
+    const uint8x16_t bytes = vqmovun_high_s16(vqmovun_s16(first), second);
+    vst1q_u8(out, vminq_u8(vmaxq_u8(bytes, vdupq_n_u8(clamp.low)), vdupq_n_u8(clamp.high)));
+    return;
+  }
   const int32x4_t low = vdupq_n_s32(clamp.low), high = vdupq_n_s32(clamp.high);
   for (int v = 0; v < V; v++) {
     const int32x4_t limited = vminq_s32(vmaxq_s32(x[v], low), high);
@@ -70,4 +77,12 @@ static inline __attribute__((always_inline)) void q_store_clamped(const int V, u
         vget_lane_u32(vreinterpret_u32_u8(vmovn_u16(vcombine_u16(words, words))), 0);
     memcpy(out + 4 * v, &bytes, sizeof bytes);
   }
+}
+
+/// R rows of V · 4 bytes.
+static inline __attribute__((always_inline)) void q_store_rows(const int R, const int V,
+                                                               uint8_t *out, ptrdiff_t step,
+                                                               q_int x[][Q_TILE_VECTORS],
+                                                               vos_int8_clamp clamp) {
+  for (int r = 0; r < R; r++) q_store_clamped(V, out + r * step, x[r], clamp);
 }

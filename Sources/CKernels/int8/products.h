@@ -62,43 +62,55 @@ VOS_INLINE void VOS_NAME(sums)(const int R, const int V, const VOS_NAME(product)
   }
 }
 
-// The first `columns` of R rows × V vectors: (V - 1) · Q_LANES < columns <= V · Q_LANES.
+// The first `columns` of R rows × V vectors: (V - 1) · Q_LANES < columns <= V · Q_LANES. Where a
+// vector ends beyond the columns, rows go through a buffer.
 VOS_INLINE void VOS_NAME(tile)(const int R, const int V, const int to_float,
                                const VOS_NAME(product) *product, ptrdiff_t row, size_t column,
                                size_t columns, const int8_t *weights) {
+  enum { width = Q_TILE_VECTORS * Q_LANES };
   q_int sum[Q_TILE_ROWS][Q_TILE_VECTORS];
   VOS_NAME(sums)(R, V, product, row, column, weights, sum);
-  q_float scale[Q_TILE_VECTORS];
-  VOS_UNROLL for (int v = 0; v < V; v++)
-    scale[v] = q_load_float(product->factor->scale + column + v * Q_LANES);
-  const int is_whole = columns == (size_t)V * Q_LANES;
-  VOS_UNROLL for (int r = 0; r < R; r++) {
-    const ptrdiff_t at = (row + r) * product->out_stride + (ptrdiff_t)column;
-    q_float t[Q_TILE_VECTORS];
-    VOS_UNROLL for (int v = 0; v < V; v++) t[v] = q_mul(q_to_float(sum[r][v]), scale[v]);
-    if (to_float) {
-      float line[Q_TILE_VECTORS * Q_LANES];
-      float *out = is_whole ? product->float_out + at : line;
-      VOS_UNROLL for (int v = 0; v < V; v++) q_store_float(out + v * Q_LANES, t[v]);
-      if (!is_whole) memcpy(product->float_out + at, line, columns * sizeof *line);
-      continue;
-    }
-    uint8_t line[Q_TILE_VECTORS * Q_LANES];
-    if (product->addend) {
-      const uint8_t *addend = product->addend + (row + r) * product->addend_stride + column;
-      if (!is_whole) {
-        memset(line, 0, sizeof line);
-        addend = memcpy(line, addend, columns);
-      }
-      const q_float factor = q_set(product->addend_scale);
-      VOS_UNROLL for (int v = 0; v < V; v++)
-        t[v] = q_add(t[v], q_mul(q_load_activations(addend + v * Q_LANES), factor));
-    }
-    q_int rounded[Q_TILE_VECTORS];
-    VOS_UNROLL for (int v = 0; v < V; v++) rounded[v] = q_round(t[v]);
-    q_store_clamped(V, is_whole ? product->out + at : line, rounded, product->clamp);
-    if (!is_whole) memcpy(product->out + at, line, columns);
+  q_float t[Q_TILE_ROWS][Q_TILE_VECTORS];
+  VOS_UNROLL for (int v = 0; v < V; v++) {
+    const q_float scale = q_load_float(product->factor->scale + column + v * Q_LANES);
+    VOS_UNROLL for (int r = 0; r < R; r++) t[r][v] = q_mul(q_to_float(sum[r][v]), scale);
   }
+  const int is_whole = columns == (size_t)V * Q_LANES;
+  const ptrdiff_t at = row * product->out_stride + (ptrdiff_t)column;
+  const ptrdiff_t step = is_whole ? product->out_stride : width;
+  if (to_float) {
+    float lines[Q_TILE_ROWS * width];
+    float *out = is_whole ? product->float_out + at : lines;
+    VOS_UNROLL for (int r = 0; r < R; r++)
+      VOS_UNROLL for (int v = 0; v < V; v++) q_store_float(out + r * step + v * Q_LANES, t[r][v]);
+    if (is_whole) return;
+    for (int r = 0; r < R; r++)
+      memcpy(product->float_out + at + r * product->out_stride, lines + r * width,
+             columns * sizeof *lines);
+    return;
+  }
+  uint8_t lines[Q_TILE_ROWS * width];
+  if (product->addend) {
+    const uint8_t *addend = product->addend + row * product->addend_stride + column;
+    ptrdiff_t addend_step = product->addend_stride;
+    if (!is_whole) {
+      memset(lines, 0, sizeof lines);
+      for (int r = 0; r < R; r++) memcpy(lines + r * width, addend + r * addend_step, columns);
+      addend = lines, addend_step = width;
+    }
+    const q_float factor = q_set(product->addend_scale);
+    VOS_UNROLL for (int r = 0; r < R; r++)
+      VOS_UNROLL for (int v = 0; v < V; v++) {
+        const q_float added = q_load_activations(addend + r * addend_step + v * Q_LANES);
+        t[r][v] = q_add(t[r][v], q_mul(added, factor));
+      }
+  }
+  VOS_UNROLL for (int r = 0; r < R; r++)
+    VOS_UNROLL for (int v = 0; v < V; v++) sum[r][v] = q_round(t[r][v]);
+  q_store_rows(R, V, is_whole ? product->out + at : lines, step, sum, product->clamp);
+  if (is_whole) return;
+  for (int r = 0; r < R; r++)
+    memcpy(product->out + at + r * product->out_stride, lines + r * width, columns);
 }
 
 #define VOS_ROWS_CASE(R)                                                                 \

@@ -59,7 +59,8 @@ static void VOS_NAME(vos_f32_softmax)(float *scores, ptrdiff_t stride, size_t ro
 
 // MARK: - Top k
 
-// A heap whose root is the entry to leave next: the smallest score, of equals the latest.
+// The plain way: a heap whose root is the entry to leave next: the smallest score, of equals the
+// latest.
 VOS_INLINE int VOS_NAME(leaves_before)(const float *weight, const uint32_t *index, size_t a,
                                        size_t b) {
   return weight[a] < weight[b] || (weight[a] == weight[b] && index[a] > index[b]);
@@ -79,31 +80,57 @@ static void VOS_NAME(sink)(float *weight, uint32_t *index, size_t count, size_t 
   }
 }
 
-// A lower bound of the k-th largest score: the largest scores of k out of 128 disjoint groups reach
-// it (a group: one lane of every 128 / VOS_LANES-th vector). Most scores then fail one compare.
-#define VOS_GROUPS 128
-#define VOS_GROUP_VECTORS (VOS_GROUPS / VOS_LANES)
+static void VOS_NAME(top_k_by_heap)(const float *x, size_t count, size_t k, uint32_t *index,
+                                    float *weight) {
+  vec limit = v_set(-INFINITY);
+  size_t kept = 0;
+  for (size_t i = 0; i < count; i += VOS_LANES) {
+    const size_t lanes = count - i < VOS_LANES ? count - i : VOS_LANES;
+    uint32_t candidates = (1u << lanes) - 1;
+    if (lanes == VOS_LANES) candidates &= v_not_less(v_load(x + i), limit);
+    while (candidates) {
+      const size_t at = i + (size_t)__builtin_ctz(candidates);
+      candidates &= candidates - 1;
+      if (kept < k) {
+        if (!(x[at] >= -INFINITY)) continue;
+        weight[kept] = x[at], index[kept] = (uint32_t)at;
+        if (++kept < k) continue;
+        for (size_t j = k / 2; j-- > 0;) VOS_NAME(sink)(weight, index, k, j);
+      } else if (x[at] > weight[0]) {
+        weight[0] = x[at], index[0] = (uint32_t)at;
+        VOS_NAME(sink)(weight, index, k, 0);
+      }
+      limit = v_set(kept < k ? -INFINITY : weight[0]);
+    }
+  }
+  // Only scores that are not numbers leave places: no weight means anything then, but every index
+  // must name a value.
+  for (; kept < k; kept++) weight[kept] = NAN, index[kept] = 0;
+}
 
-static float VOS_NAME(threshold)(const float *x, size_t count, size_t k) {
-  if (count < VOS_GROUPS || k > VOS_GROUPS) return -INFINITY;
-  vec groups[VOS_GROUP_VECTORS];
-  vec smallest = v_set(INFINITY), largest = v_set(-INFINITY);
-  for (size_t g = 0; g < VOS_GROUP_VECTORS; g++) {
-    groups[g] = v_load(x + g * VOS_LANES);
-    for (size_t i = VOS_GROUPS + g * VOS_LANES; i + VOS_LANES <= count; i += VOS_GROUPS)
-      groups[g] = v_max(groups[g], v_load(x + i));
+// The fast way: one pass takes the maximum of each group of scores, those that lie the number of
+// groups apart; a bound that k groups reach is a lower bound of the k-th largest score; only groups
+// that reach it are looked into, and of the few scores there that do, the k largest are found by
+// counting.
+#define VOS_FOLDED (128 / VOS_LANES)  // vectors of maxima that the bound is sought in
+#define VOS_CANDIDATES 512            // the fast way gives up beyond
+#define VOS_FAST_K 128
+
+// Bisection: at least k of the lanes of `groups` reach the result. A few more than k cost less than
+// more steps.
+VOS_INLINE float VOS_NAME(bound)(const vec *groups, size_t k) {
+  vec smallest = groups[0], largest = groups[0];
+  for (size_t g = 1; g < VOS_FOLDED; g++) {
     smallest = v_min(smallest, groups[g]);
     largest = v_max(largest, groups[g]);
   }
-  // Bisection: at least k groups reach `low`. A few more than k cost less than more steps.
   float low = -VOS_NAME(largest_lane)(v_sub(v_set(0), smallest));
   float high = VOS_NAME(largest_lane)(largest);
   for (int step = 0; step < 12; step++) {
     const float middle = 0.5f * low + 0.5f * high;
-    vec reached = v_set(0);
-    for (size_t g = 0; g < VOS_GROUP_VECTORS; g++)
-      reached = v_add(reached, v_where_less(groups[g], v_set(middle), v_set(0), v_set(1)));
-    const size_t total = (size_t)VOS_NAME(sum_lanes)(reached);
+    size_t total = 0;
+    for (size_t g = 0; g < VOS_FOLDED; g++)
+      total += (size_t)__builtin_popcount(v_not_less(groups[g], v_set(middle)));
     if (total < k) {
       high = middle;
       continue;
@@ -114,33 +141,87 @@ static float VOS_NAME(threshold)(const float *x, size_t count, size_t k) {
   return low;
 }
 
-static void VOS_NAME(top_k_row)(const float *x, size_t count, size_t k, uint32_t *index,
-                                float *weight) {
-  const float bound = VOS_NAME(threshold)(x, count, k);
-  vec limit = v_set(bound);
+// Moves the k largest of n candidates, which are padded to whole vectors with -inf, to `best`; their
+// indices to the front. Returns how many came: others than k when equal ones compete for the last
+// places.
+VOS_INLINE size_t VOS_NAME(keep_largest)(const float *score, uint32_t *at, size_t n, size_t k,
+                                         float *best) {
   size_t kept = 0;
-  for (size_t i = 0; i < count; i += VOS_LANES) {
-    const size_t lanes = count - i < VOS_LANES ? count - i : VOS_LANES;
-    uint32_t candidates = (1u << lanes) - 1;
-    if (lanes == VOS_LANES) candidates &= v_not_less(v_load(x + i), limit);
-    while (candidates) {
-      const size_t at = i + (size_t)__builtin_ctz(candidates);
-      candidates &= candidates - 1;
-      if (kept < k) {
-        if (!(x[at] >= bound)) continue;
-        weight[kept] = x[at], index[kept] = (uint32_t)at;
-        if (++kept < k) continue;
-        for (size_t j = k / 2; j-- > 0;) VOS_NAME(sink)(weight, index, k, j);
-      } else if (x[at] > weight[0]) {
-        weight[0] = x[at], index[0] = (uint32_t)at;
-        VOS_NAME(sink)(weight, index, k, 0);
-      }
-      limit = v_set(kept < k ? bound : weight[0]);
+  for (size_t i = 0; i < n; i += VOS_LANES) {
+    const vec own = v_load(score + i), one = v_set(1), none = v_set(0);
+    vec rank[2] = {none, none};  // scores that are not less, itself among them
+    for (size_t j = 0; j < n; j += 2)
+      VOS_UNROLL for (size_t l = 0; l < 2; l++)
+        rank[l] = v_add(rank[l], v_where_less(v_broadcast(score + j + l), own, none, one));
+    const uint32_t stay = v_not_less(v_set((float)k), v_add(rank[0], rank[1]));
+    for (size_t lane = 0; lane < VOS_LANES && i + lane < n; lane++) {
+      best[kept] = score[i + lane];
+      at[kept] = at[i + lane];
+      kept += stay >> lane & 1;
     }
   }
-  // Only scores that are not numbers leave places: no weight means anything then, but every index
-  // must name a value.
-  for (; kept < k; kept++) weight[kept] = NAN, index[kept] = 0;
+  return kept;
+}
+
+// Whether it succeeded: not with too many candidates, equal ones, or NaN. With G groups, count >= G.
+VOS_INLINE int VOS_NAME(top_k_by_groups)(const size_t G, const float *x, size_t count, size_t k,
+                                         uint32_t *index, float *weight) {
+  enum { wide = 8 };
+  const size_t B = G / VOS_LANES, whole = count / G * G;
+  vec groups[1024 / VOS_LANES], folded[VOS_FOLDED];
+  for (size_t b = 0; b < B; b += wide) {
+    vec largest[wide];
+    VOS_UNROLL for (size_t l = 0; l < wide; l++) largest[l] = v_load(x + (b + l) * VOS_LANES);
+    for (size_t i = b * VOS_LANES + G; i < whole; i += G)
+      VOS_UNROLL for (size_t l = 0; l < wide; l++)
+        largest[l] = v_max(largest[l], v_load(x + i + l * VOS_LANES));
+    VOS_UNROLL for (size_t l = 0; l < wide; l++) groups[b + l] = largest[l];
+  }
+  size_t vectors_end = whole;
+  for (size_t b = 0; vectors_end + VOS_LANES <= count; b++, vectors_end += VOS_LANES)
+    groups[b] = v_max(groups[b], v_load(x + vectors_end));
+  for (size_t g = 0; g < VOS_FOLDED; g++) {
+    folded[g] = groups[g];
+    for (size_t b = g + VOS_FOLDED; b < B; b += VOS_FOLDED) folded[g] = v_max(folded[g], groups[b]);
+  }
+  const float bound = VOS_NAME(bound)(folded, k);
+  const vec limit = v_set(bound);
+  float score[VOS_CANDIDATES + VOS_LANES], best[VOS_CANDIDATES + VOS_LANES];
+  uint32_t at[VOS_CANDIDATES + VOS_LANES];
+  size_t n = 0;
+  for (size_t first = 0; first < G; first += 64) {
+    uint64_t reaching = 0;  // one bit for each group: few loops, of which few end unforeseen
+    VOS_UNROLL for (size_t l = 0; l < 64 / VOS_LANES; l++)
+      reaching |= (uint64_t)v_not_less(groups[first / VOS_LANES + l], limit) << l * VOS_LANES;
+    for (; reaching; reaching &= reaching - 1) {
+      if (n + count / G + VOS_LANES + 2 > VOS_CANDIDATES) return 0;
+      for (size_t i = first + (size_t)__builtin_ctzll(reaching); i < vectors_end; i += G) {
+        score[n] = x[i], at[n] = (uint32_t)i;
+        n += x[i] >= bound;
+      }
+    }
+  }
+  if (n + 2 * VOS_LANES > VOS_CANDIDATES) return 0;
+  for (size_t i = vectors_end; i < count; i++) {
+    score[n] = x[i], at[n] = (uint32_t)i;
+    n += x[i] >= bound;
+  }
+  if (n < k) return 0;
+  for (size_t i = n; i < n + VOS_LANES; i++) score[i] = -INFINITY;
+  if (VOS_NAME(keep_largest)(score, at, n, k, best) != k) return 0;
+  memcpy(weight, best, k * sizeof *weight);
+  memcpy(index, at, k * sizeof *index);
+  return 1;
+}
+
+static void VOS_NAME(top_k_row)(const float *x, size_t count, size_t k, uint32_t *index,
+                                float *weight) {
+  int is_done = 0;
+  if (k <= VOS_FAST_K && count >= 1024)
+    is_done = VOS_NAME(top_k_by_groups)(1024, x, count, k, index, weight);
+  else if (k <= VOS_FAST_K && count >= 128)
+    is_done = VOS_NAME(top_k_by_groups)(128, x, count, k, index, weight);
+  if (!is_done) VOS_NAME(top_k_by_heap)(x, count, k, index, weight);
 }
 
 static void VOS_NAME(vos_f32_top_k)(const float *scores, ptrdiff_t stride, size_t rows,
