@@ -333,6 +333,88 @@ static void test_conversions_int8(const vos_int8_kernels *tested) {
     }
 }
 
+// MARK: - Queries and keys
+
+static void compare_affinity(const vos_int8_kernels *tested, size_t rows, size_t columns, size_t depth,
+                             int odd) {
+  begin("%zu queries, %zu keys of %zu%s", rows, columns, depth, odd ? ", odd values" : "");
+  static const float special[] = {0, NAN, INFINITY, -INFINITY, 1e38f, 1e-38f, -1e-31f, 3};
+  const size_t stride = depth + random_below(9), bytes = (depth + 3) / 4 * 4;
+  const size_t padded = (columns + 15) / 16 * 16;
+  float *queries = random_floats(rows * stride, -1, 1), *keys = random_floats(columns * stride, -1, 1);
+  for (size_t i = 0; odd && i < columns * stride; i++)
+    if (random_below(8) == 0) keys[i] = special[random_below(COUNT(special))];
+  for (size_t i = 0; odd && i < rows * stride; i++)
+    if (random_below(8) == 0) queries[i] = special[random_below(COUNT(special))];
+  if (columns) memset(keys, 0, depth * sizeof *keys);
+  byte_matrix query[2], query_scale[2], weights[2], bias[2], scale[2], scores[2];
+  for (int i = 0; i < 2; i++) {
+    const vos_int8_kernels *kernels = i ? &vos_int8_kernels_scalar : tested;
+    query[i] = new_bytes(1, rows * bytes, 1);
+    query_scale[i] = new_bytes(1, rows * 4, 1);
+    weights[i] = new_bytes(1, padded * bytes, 1);
+    bias[i] = new_bytes(1, padded * 4, 1);
+    scale[i] = new_bytes(1, padded * 4, 1);
+    scores[i] = new_bytes(1, rows * columns * 4, 1);
+    kernels->quantize_queries(queries, (ptrdiff_t)stride, rows, depth, query[i].data,
+                              (float *)(void *)query_scale[i].data);
+    kernels->pack_keys(keys, (ptrdiff_t)stride, columns, depth, (int8_t *)weights[i].data,
+                       (int32_t *)(void *)bias[i].data, (float *)(void *)scale[i].data);
+    const vos_int8_factor factor = {(int8_t *)weights[i].data, (int32_t *)(void *)bias[i].data,
+                                    (float *)(void *)scale[i].data};
+    const vos_int8_segment segment = {query[i].data, (ptrdiff_t)bytes, depth};
+    kernels->gemm_to_float(rows, columns, &segment, 1, &factor, (float *)(void *)scores[i].data,
+                           (ptrdiff_t)columns);
+  }
+  expect_equal(query[0], query[1]);
+  expect_equal(query_scale[0], query_scale[1]);
+  expect_equal(weights[0], weights[1]);
+  expect_equal(bias[0], bias[1]);
+  expect_equal(scale[0], scale[1]);
+  expect_equal(scores[0], scores[1]);
+  if (tested != &vos_int8_kernels_scalar) return;
+  // The limit holds whatever the keys are.
+  const int8_t *w = (const int8_t *)weights[0].data;
+  for (size_t n = 0; n < columns; n++)
+    for (size_t first = 0; first < bytes; first += 8)
+      for (size_t part = 0; part < 4; part += 2) {
+        int sum = 0;
+        for (size_t i = 0; i < 4; i++) {
+          const size_t d = first + part + i % 2 + i / 2 * 4;
+          if (d >= bytes) continue;
+          const int value = w[(n / 16 * (bytes / 4) * 16 + n % 16) * 4 + d / 4 * 64 + d % 4];
+          sum += value < 0 ? -value : value;
+        }
+        if (sum > VOS_INT8_WEIGHT_SUM) fail("column %zu: |weights| sum to %d", n, sum);
+      }
+  if (odd) return;
+  // Products differ from the exact ones by what rounding to half a unit on both sides makes.
+  for (size_t m = 0; m < rows; m++)
+    for (size_t n = 0; n < columns; n++) {
+      const double unit = (double)((const float *)(void *)query_scale[0].data)[m];
+      const double key_unit = (double)((const float *)(void *)scale[0].data)[n];
+      double exact = 0, bound = 1e-6;
+      for (size_t d = 0; d < depth; d++) {
+        const double a = (double)queries[m * stride + d], b = (double)keys[n * stride + d];
+        exact += a * b;
+        bound += fabs(a) * key_unit / 2 + fabs(b) * unit / 2 + unit * key_unit / 4;
+      }
+      const double score = unit * (double)((const float *)(void *)scores[0].data)[m * columns + n];
+      if (!(fabs(score - exact) <= bound))
+        fail("[%zu, %zu] is %g, expected %g +- %g", m, n, score, exact, bound);
+    }
+}
+
+static void test_affinity_int8(const vos_int8_kernels *tested) {
+  static const size_t rows[] = {0, 1, 3, 8}, columns[] = {0, 1, 15, 16, 17, 33, 54};
+  static const size_t depths[] = {1, 3, 4, 7, 8, 12, 15, 16, 31, 64};
+  for (size_t r = 0; r < COUNT(rows); r++)
+    for (size_t c = 0; c < COUNT(columns); c++)
+      for (size_t d = 0; d < COUNT(depths); d++)
+        for (int odd = 0; odd < 2; odd++)
+          compare_affinity(tested, rows[r], columns[c], depths[d], odd);
+}
+
 // MARK: - All tables
 
 static void test_dispatch_int8(void) {
@@ -355,6 +437,7 @@ void test_int8(uint64_t seed) {
     {"depthwise", test_depthwise_int8},
     {"upsample2", test_upsample2_int8},
     {"conversions", test_conversions_int8},
+    {"affinity", test_affinity_int8},
   };
   begin_test("CPU", "integer dispatch", seed);
   test_dispatch_int8();

@@ -8,7 +8,8 @@
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 static const size_t counts[] = {1,  2,  3,  4,   5,   7,   8,   9,   15,  16,  17,  23,
-                                31, 32, 33, 127, 128, 129, 130, 255, 256, 257, 997, 1620};
+                                31, 32, 33, 127, 128, 129, 130, 255, 256, 257, 997, 1024, 1031, 1620,
+                                2048, 3240};
 
 typedef enum { flat, equal, few_values, ascending, descending, wide, extreme, score_kinds } kind;
 static const char *const kind_names[] = {"within 1",   "equal",       "few values", "ascending",

@@ -36,6 +36,9 @@ typedef enum {
 /// (7 of 13, 3 of 5) and the other half.
 #define VOS_INT8_WEIGHT_SUM 258
 
+/// The byte that means 0 in a query.
+#define VOS_INT8_QUERY_ZERO 64
+
 /// As `vos_segment`, of activations. Of each pixel the bytes up to the next multiple of 4 after `depth`
 /// are read too and multiplied by zeros.
 typedef struct {
@@ -111,6 +114,21 @@ typedef struct {
 
   /// out[i] = float(in[i] - zero_point) · scale.
   void (*dequantize)(const uint8_t *in, size_t count, float scale, int32_t zero_point, float *out);
+
+  /// Queries as left factor of the affinity, each with its own unit: with m the largest |x| of a row,
+  /// out[r, d] = VOS_INT8_QUERY_ZERO + x · (63 / m) rounded to nearest even, 1…127; scale[r] = m / 63.
+  /// Rows of `depth` bytes and zeros up to the next multiple of 4, one after the other. A row of
+  /// zeros has scale 0; NaN counts as 0.
+  void (*quantize_queries)(const float *in, ptrdiff_t stride, size_t rows, size_t depth,
+                           uint8_t *out, float *scale);
+
+  /// Keys as columns of a `vos_int8_factor`, each with its own unit u: weight = x / u rounded to nearest
+  /// even, as fine as int8 and VOS_INT8_WEIGHT_SUM allow; scale = u; bias cancels the queries' zero.
+  /// Columns with nothing above 1e-30, or infinity, have weights 0 and scale 1; NaN counts as 0. Fills
+  /// whole panels: weights [ceil(columns / 16)][ceil(depth / 4)][16][4], bias and scale [columns,
+  /// padded to 16].
+  void (*pack_keys)(const float *in, ptrdiff_t stride, size_t columns, size_t depth, int8_t *weights,
+                    int32_t *bias, float *scale);
 } vos_int8_kernels;
 
 /// The table of one instruction set, or NULL when this build or this CPU (or its OS) lacks it.

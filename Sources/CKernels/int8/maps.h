@@ -37,3 +37,15 @@ static void VOS_NAME(vos_u7f32_dequantize)(const uint8_t *in, size_t count, floa
                                            int32_t zero_point, float *out) {
   for (size_t i = 0; i < count; i++) out[i] = (float)(in[i] - zero_point) * scale;
 }
+
+static void VOS_NAME(vos_f32u7_quantize_queries)(const float *in, ptrdiff_t stride, size_t rows,
+                                                 size_t depth, uint8_t *out, float *scale) {
+  for (size_t r = 0; r < rows; r++)
+    scale[r] = vos_int8_query(in + (ptrdiff_t)r * stride, depth, out + r * ((depth + 3) / 4 * 4));
+}
+
+static void VOS_NAME(vos_f32s8_pack_keys)(const float *in, ptrdiff_t stride, size_t columns,
+                                          size_t depth, int8_t *weights, int32_t *bias,
+                                          float *scale) {
+  vos_int8_pack_keys(in, stride, columns, depth, weights, bias, scale);
+}

@@ -98,6 +98,18 @@ static void vos_u7f32_dequantize__scalar(const uint8_t *in, size_t count, float 
   for (size_t i = 0; i < count; ++i) out[i] = (float)(in[i] - zero_point) * scale;
 }
 
+static void vos_f32u7_quantize_queries__scalar(const float *in, ptrdiff_t stride, size_t rows,
+                                               size_t depth, uint8_t *out, float *scale) {
+  for (size_t r = 0; r < rows; ++r)
+    scale[r] = vos_int8_query(in + (ptrdiff_t)r * stride, depth, out + r * ((depth + 3) / 4 * 4));
+}
+
+static void vos_f32s8_pack_keys__scalar(const float *in, ptrdiff_t stride, size_t columns,
+                                        size_t depth, int8_t *weights, int32_t *bias,
+                                        float *scale) {
+  vos_int8_pack_keys(in, stride, columns, depth, weights, bias, scale);
+}
+
 const vos_int8_kernels vos_int8_kernels_scalar = {
   .isa = VOS_INT8_SCALAR,
   .name = "scalar",
@@ -107,4 +119,6 @@ const vos_int8_kernels vos_int8_kernels_scalar = {
   .upsample2 = vos_u7_upsample2__scalar,
   .quantize = vos_f32u7_quantize__scalar,
   .dequantize = vos_u7f32_dequantize__scalar,
+  .quantize_queries = vos_f32u7_quantize_queries__scalar,
+  .pack_keys = vos_f32s8_pack_keys__scalar,
 };

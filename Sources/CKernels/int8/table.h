@@ -9,4 +9,6 @@ const vos_int8_kernels VOS_TABLE = {
     .upsample2 = VOS_NAME(vos_u7_upsample2),
     .quantize = VOS_NAME(vos_f32u7_quantize),
     .dequantize = VOS_NAME(vos_u7f32_dequantize),
+    .quantize_queries = VOS_NAME(vos_f32u7_quantize_queries),
+    .pack_keys = VOS_NAME(vos_f32s8_pack_keys),
 };

@@ -1,12 +1,16 @@
 // Where feature maps live while a plan runs: aligned memory and rows with zero columns on both sides.
 
-/// What a map is made of: floats, or the bytes 0…127 of an integer plan.
+/// What a map is made of: floats, or the bytes 0…127 of an integer plan; and what else is stored
+/// aligned.
 package protocol MapScalar: BitwiseCopyable, Sendable {
   static var zero: Self { get }
 }
 
 extension Float: MapScalar {}
 extension UInt8: MapScalar {}
+extension Int8: MapScalar {}
+extension Int32: MapScalar {}
+extension UInt32: MapScalar {}
 
 /// 64-byte aligned scalars, owned.
 package final class AlignedStorage<Scalar: MapScalar>: @unchecked Sendable {

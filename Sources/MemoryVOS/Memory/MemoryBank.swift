@@ -29,20 +29,21 @@ final class MemoryBank {
   let ringCapacity: Int
   /// Frames between those of the ring that stay until it is full.
   let interval: Int
+  /// Keys are kept in int8.
+  let keysAreBytes: Bool
 
   private(set) var objects: [ObjectID: ObjectValues] = [:]
-  private var keys: [EntryID: AlignedBuffer] = [:]
+  private var keys: [EntryID: MemoryKeys] = [:]
   /// Oldest first; each with its place in the sequence of frames that were not permanent.
   private var ring: [(entry: EntryID, ordinal: Int)] = []
-  private var spareKeys: [AlignedBuffer] = []
+  private var spareKeys: [MemoryKeys] = []
   private var nextNumber = 0
-  private let kernels: vos_kernels
+  private let kernels: Kernels
   private let pool: ThreadPool
 
   init(
     positions: Int, keyChannels: Int, valueChannels: Int, ringCapacity: Int, interval: Int = 1,
-    kernels: Kernels,
-    pool: ThreadPool
+    keysAreBytes: Bool = false, kernels: Kernels, pool: ThreadPool
   ) {
     precondition(valueChannels % Int(VOS_PANEL) == 0, "value channels in whole panels")
     self.positions = positions
@@ -50,7 +51,8 @@ final class MemoryBank {
     self.valueChannels = valueChannels
     self.ringCapacity = ringCapacity
     self.interval = interval
-    self.kernels = kernels.table
+    self.keysAreBytes = keysAreBytes
+    self.kernels = kernels
     self.pool = pool
   }
 
@@ -60,16 +62,16 @@ final class MemoryBank {
   /// Places of the ring's frames in the sequence of frames that were not permanent, oldest first.
   var ringOrdinals: [Int] { ring.map(\.ordinal) }
 
-  /// Floats held, spare buffers included.
+  /// Floats held, spare buffers included; bytes as quarters.
   var floatCount: Int {
-    keys.values.reduce(0) { $0 + $1.count } + spareKeys.reduce(0) { $0 + $1.count }
+    keys.values.reduce(0) { $0 + $1.floatCount } + spareKeys.reduce(0) { $0 + $1.floatCount }
       + objects.values.reduce(0) { $0 + $1.values.count }
   }
 
-  /// The packed keys of a frame: `[ceil(positions / 16)][keyChannels][16]`.
-  func keys(of entry: EntryID) -> AlignedBuffer {
-    guard let buffer = keys[entry] else { preconditionFailure("a frame that was forgotten") }
-    return buffer
+  /// The packed keys of a frame.
+  func keys(of entry: EntryID) -> MemoryKeys {
+    guard let packed = keys[entry] else { preconditionFailure("a frame that was forgotten") }
+    return packed
   }
 
   // MARK: - Writing
@@ -88,17 +90,11 @@ final class MemoryBank {
     }
     let entry = EntryID(number: nextNumber)
     nextNumber += 1
-    let panel = Int(VOS_PANEL)
-    let panels = (positions + panel - 1) / panel
-    let buffer = spareKeys.popLast() ?? AlignedBuffer(count: panels * keyChannels * panel)
-    let (depth, count) = (keyChannels, positions)
-    pool.parallelFor(panels) { index, _ in
-      let first = index * panel
-      kernels.pack_columns(
-        key.row(0) + first * depth, depth, min(panel, count - first), depth,
-        buffer.base + first * depth)
-    }
-    keys[entry] = buffer
+    let packed =
+      spareKeys.popLast()
+      ?? MemoryKeys(areBytes: keysAreBytes, positions: positions, channels: keyChannels)
+    packed.fill(from: key, kernels: kernels, pool: pool)
+    keys[entry] = packed
     if !isPermanent { ring.append((entry, place)) }
     return entry
   }
@@ -124,7 +120,7 @@ final class MemoryBank {
     let total = memory.entries.count * positions
     let (base, channels, count) = (memory.values.base, valueChannels, positions)
     pool.parallelFor(channels / panel) { index, _ in
-      kernels.pack_rows(
+      kernels.table.pack_rows(
         value.row(0) + index * panel, channels, count, panel,
         base + (index * total + slot * count) * panel)
     }
@@ -165,7 +161,7 @@ final class MemoryBank {
   ///
   /// Its values go with the next `store` or `finishEntry`.
   func forget(_ entry: EntryID) {
-    if let buffer = keys.removeValue(forKey: entry) { spareKeys.append(buffer) }
+    if let packed = keys.removeValue(forKey: entry) { spareKeys.append(packed) }
     ring.removeAll { $0.entry == entry }
   }
 

@@ -7,31 +7,39 @@ import Foundation
 /// affinity = exp(t) · kᵢ·q over all memory positions i; the `topK` largest kept; softmax; weighted
 /// sum of values.
 ///
-/// Computed in tiles of queries whose scores stay in the cache.
+/// Computed in tiles of queries whose scores stay in the cache. With keys in int8 the products are
+/// integer sums, and each query has its own unit, which multiplies the scale of its softmax.
 final class MemoryReader {
   private static let queriesPerTile = 24
 
-  private let kernels: vos_kernels
+  private let kernels: Kernels
   private let pool: ThreadPool
   private let topK: Int
   /// exp(t): queries and keys have unit length, so scores are cosines times this.
   private let scale: Float
-  private var scratch: [AlignedBuffer] = []
-  private let indices: [UnsafeMutablePointer<UInt32>]
-  private let weights: [AlignedBuffer]
+  private var workers: [Worker]
+
+  /// What one thread computes with.
+  private struct Worker {
+    var scores = AlignedBuffer(count: 0)
+    /// Queries in bytes, and what scores are multiplied by for it; 1 for float keys.
+    var queries = AlignedStorage<UInt8>(count: 0)
+    let units = AlignedBuffer(count: queriesPerTile, repeating: 1)
+    let weights: AlignedBuffer
+    let indices: AlignedStorage<UInt32>
+  }
 
   /// A reader that keeps `topK` entries per query (0: all); `logScale` is t.
   init(topK: Int, logScale: Float, kernels: Kernels, pool: ThreadPool) {
     self.topK = topK
     scale = exp(logScale)
-    self.kernels = kernels.table
+    self.kernels = kernels
     self.pool = pool
     let kept = max(1, topK) * Self.queriesPerTile
-    indices = (0..<pool.threadCount).map { _ in .allocate(capacity: kept) }
-    weights = (0..<pool.threadCount).map { _ in AlignedBuffer(count: kept) }
+    workers = (0..<pool.threadCount).map { _ in
+      Worker(weights: AlignedBuffer(count: kept), indices: AlignedStorage(count: kept))
+    }
   }
-
-  deinit { for pointer in indices { pointer.deallocate() } }
 
   /// Reads every object: `query` `[h, w, keyChannels]`, `readouts` `[h, w, valueChannels]` each.
   ///
@@ -62,45 +70,81 @@ final class MemoryReader {
   }
 
   private func read(
-    _ query: FeatureMap, keys: [AlignedBuffer], positions: Int, values: [AlignedBuffer],
+    _ query: FeatureMap, keys: [MemoryKeys], positions: Int, values: [AlignedBuffer],
     into readouts: [FeatureMap]
   ) {
     let queries = query.shape.height * query.shape.width
-    let depth = query.shape.channels
     let total = keys.count * positions
     let tile = Self.queriesPerTile
-    if (scratch.first?.count ?? 0) < tile * total {
-      scratch = (0..<pool.threadCount).map { _ in AlignedBuffer(count: tile * total) }
-    }
+    reserve(scores: tile * total, bytes: tile * ByteKeys.rowCount(query.shape.channels))
     let keepsAll = topK == 0 || topK >= total
-    pool.parallelFor((queries + tile - 1) / tile) { index, worker in
+    pool.parallelFor((queries + tile - 1) / tile) { index, thread in
       let first = index * tile
       let rows = min(tile, queries - first)
-      let scores = scratch[worker].base
-      var segment = vos_segment(base: query.row(0) + first * depth, stride: depth, depth: depth)
-      for (entry, keys) in keys.enumerated() {
-        kernels.gemm(
-          rows, positions, &segment, 1, keys.base, nil, nil, 0, scores + entry * positions, total,
-          unclamped)
+      let worker = workers[thread]
+      multiply(query, first, rows, by: keys, positions: positions, worker)
+      for row in 0..<rows {
+        let (scores, scale) = (worker.scores.base + row * total, scale * worker.units.base[row])
+        if keepsAll {
+          kernels.table.softmax(scores, total, 1, total, scale)
+        } else {
+          kernels.table.top_k(
+            scores, total, 1, total, topK, scale, worker.indices.base + row * topK,
+            worker.weights.base + row * topK)
+        }
       }
-      if keepsAll {
-        kernels.softmax(scores, total, rows, total, scale)
-      } else {
-        kernels.top_k(
-          scores, total, rows, total, topK, scale, indices[worker], weights[worker].base)
-      }
-      segment = vos_segment(base: scores, stride: total, depth: total)
+      var segment = vos_segment(base: worker.scores.base, stride: total, depth: total)
       for (values, readout) in zip(values, readouts) {
         let channels = readout.shape.channels
         let out = readout.row(0) + first * channels
         if keepsAll {
-          kernels.gemm(
+          kernels.table.gemm(
             rows, channels, &segment, 1, values.base, nil, nil, 0, out, channels, unclamped)
         } else {
-          kernels.gather(
-            indices[worker], weights[worker].base, rows, topK, values.base, total, channels, out,
+          kernels.table.gather(
+            worker.indices.base, worker.weights.base, rows, topK, values.base, total, channels, out,
             channels)
         }
+      }
+    }
+  }
+
+  /// Scores of queries `first` ..< `first + rows` with all keys, `[rows][keys.count · positions]`, in
+  /// units of each query.
+  private func multiply(
+    _ query: FeatureMap, _ first: Int, _ rows: Int, by keys: [MemoryKeys], positions: Int,
+    _ worker: Worker
+  ) {
+    let depth = query.shape.channels
+    let source = query.row(0) + first * depth
+    let total = keys.count * positions
+    let bytes = ByteKeys.rowCount(depth)
+    if case .bytes = keys[0] {
+      kernels.integers.quantize_queries(
+        source, depth, rows, depth, worker.queries.base, worker.units.base)
+    }
+    for (entry, keys) in keys.enumerated() {
+      let scores = worker.scores.base + entry * positions
+      switch keys {
+      case .floats(let buffer):
+        var segment = vos_segment(base: source, stride: depth, depth: depth)
+        kernels.table.gemm(
+          rows, positions, &segment, 1, buffer.base, nil, nil, 0, scores, total, unclamped)
+      case .bytes(let keys):
+        var segment = vos_int8_segment(base: worker.queries.base, stride: bytes, depth: depth)
+        var factor = keys.factor
+        kernels.integers.gemm_to_float(rows, positions, &segment, 1, &factor, scores, total)
+      }
+    }
+  }
+
+  private func reserve(scores: Int, bytes: Int) {
+    for index in workers.indices {
+      if workers[index].scores.count < scores {
+        workers[index].scores = AlignedBuffer(count: scores)
+      }
+      if workers[index].queries.count < bytes {
+        workers[index].queries = AlignedStorage(count: bytes)
       }
     }
   }

@@ -63,7 +63,7 @@ final class TrackerSession {
       positions: networkSize.area / 256, keyChannels: network.configuration.keyChannels,
       valueChannels: network.configuration.valueChannels,
       ringCapacity: configuration.memoryFrames - 1, interval: configuration.memoryInterval,
-      kernels: kernels, pool: pool)
+      keysAreBytes: network.quantized?.convolutions["key"] != nil, kernels: kernels, pool: pool)
     reader = MemoryReader(
       topK: configuration.topK ?? network.configuration.topK, logScale: network.weights["t"][0],
       kernels: kernels, pool: pool)
