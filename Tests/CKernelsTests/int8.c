@@ -196,7 +196,8 @@ static void test_gemm_int8(const vos_int8_kernels *tested) {
         memcpy(p.depths, depths[d].depths, sizeof p.depths);
         compare_gemm(tested, p);
       }
-  static const size_t deep[][3] = {{5, 864, 64}, {9, 576, 96}, {3, 3240, 128}, {7, 1021, 33}};
+  static const size_t deep[][3] = {{5, 864, 64}, {9, 576, 96}, {3, 3240, 128}, {7, 1021, 33},
+                                  {9, 288, 1}, {5, 1021, 1}};
   for (size_t i = 0; i < COUNT(deep); i++)
     for (kind kind = 0; kind < value_kinds; kind++)
       compare_gemm(tested, (product){deep[i][0], deep[i][2], 1, {deep[i][1]}, kind});

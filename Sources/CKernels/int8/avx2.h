@@ -16,6 +16,7 @@ typedef __m256i q_bytes;
 #define Q_TILE_ROWS 4  // 8 sums, 4 vectors of weights, and what a step needs in 16 registers
 #endif
 
+static inline q_int q_zero(void) { return _mm256_setzero_si256(); }
 static inline q_int q_load_int(const int32_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
 static inline q_float q_load_float(const float *p) { return _mm256_loadu_ps(p); }
 static inline void q_store_float(float *p, q_float x) { _mm256_storeu_ps(p, x); }
@@ -30,6 +31,14 @@ static inline q_float q_limited(q_float x) {
 }
 static inline q_bytes q_load_weights(const int8_t *p) {
   return _mm256_loadu_si256((const __m256i *)p);
+}
+static inline q_bytes q_load_bytes(const uint8_t *p) {
+  return _mm256_loadu_si256((const __m256i *)p);
+}
+static inline int32_t q_sum_lanes(q_int x) {
+  __m128i sum = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  sum = _mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(sum, _mm_shuffle_epi32(sum, 0xb1)));
 }
 /// Four bytes in every lane.
 static inline q_bytes q_broadcast(const uint8_t *p) {

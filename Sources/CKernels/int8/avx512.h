@@ -11,6 +11,7 @@ typedef __m512i q_bytes;
 #define Q_TILE_ROWS 8
 #define Q_TILE_VECTORS 2
 
+static inline q_int q_zero(void) { return _mm512_setzero_si512(); }
 static inline q_int q_load_int(const int32_t *p) { return _mm512_loadu_si512(p); }
 static inline q_float q_load_float(const float *p) { return _mm512_loadu_ps(p); }
 static inline void q_store_float(float *p, q_float x) { _mm512_storeu_ps(p, x); }
@@ -24,6 +25,8 @@ static inline q_float q_limited(q_float x) {
   return _mm512_min_ps(_mm512_max_ps(x, _mm512_setzero_ps()), _mm512_set1_ps(127));
 }
 static inline q_bytes q_load_weights(const int8_t *p) { return _mm512_loadu_si512(p); }
+static inline q_bytes q_load_bytes(const uint8_t *p) { return _mm512_loadu_si512(p); }
+static inline int32_t q_sum_lanes(q_int x) { return _mm512_reduce_add_epi32(x); }
 /// Four bytes in every lane.
 static inline q_bytes q_broadcast(const uint8_t *p) {
   int32_t group;

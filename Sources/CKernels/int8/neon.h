@@ -12,6 +12,7 @@ typedef int8x16_t q_bytes;
 #define Q_TILE_ROWS 4
 #define Q_TILE_VECTORS 4
 
+static inline q_int q_zero(void) { return vdupq_n_s32(0); }
 static inline q_int q_load_int(const int32_t *p) { return vld1q_s32(p); }
 static inline q_float q_load_float(const float *p) { return vld1q_f32(p); }
 static inline void q_store_float(float *p, q_float x) { vst1q_f32(p, x); }
@@ -25,6 +26,8 @@ static inline q_float q_limited(q_float x) {
   return vminq_f32(vmaxnmq_f32(x, vdupq_n_f32(0)), vdupq_n_f32(127));
 }
 static inline q_bytes q_load_weights(const int8_t *p) { return vld1q_s8(p); }
+static inline q_bytes q_load_bytes(const uint8_t *p) { return vreinterpretq_s8_u8(vld1q_u8(p)); }
+static inline int32_t q_sum_lanes(q_int x) { return vaddvq_s32(x); }
 /// Four bytes in every lane.
 static inline q_bytes q_broadcast(const uint8_t *p) {
   int32_t group;

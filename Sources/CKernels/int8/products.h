@@ -138,6 +138,56 @@ VOS_INLINE void VOS_NAME(strip)(const int V, const int to_float, const VOS_NAME(
   }
 }
 
+// One column into floats: R rows' sums along the depth, each in its own vector. The last convolution
+// has one column.
+#define Q_VECTOR_BYTES (Q_LANES * 4)
+#define Q_DOT_BYTES 1024
+
+VOS_INLINE void VOS_NAME(dot_rows)(const int R, const VOS_NAME(product) *product, ptrdiff_t row,
+                                   const int8_t *line) {
+  q_int sum[4];
+  VOS_UNROLL for (int r = 0; r < R; r++) sum[r] = q_zero();
+  for (size_t s = 0; s < product->segment_count; s++) {
+    const ptrdiff_t stride = product->segments[s].stride;
+    const uint8_t *a = product->segments[s].base + row * stride;
+    size_t left = product->segments[s].depth;
+    for (; left >= Q_VECTOR_BYTES; left -= Q_VECTOR_BYTES) {
+      const q_bytes w = q_load_weights(line);
+      VOS_UNROLL for (int r = 0; r < R; r++) sum[r] = q_dot(sum[r], q_load_bytes(a + r * stride), w);
+      a += Q_VECTOR_BYTES;
+      line += Q_VECTOR_BYTES;
+    }
+    if (left) {
+      uint8_t rest[4][Q_VECTOR_BYTES] = {{0}};
+      for (int r = 0; r < R; r++) memcpy(rest[r], a + r * stride, left);
+      const q_bytes w = q_load_weights(line);
+      VOS_UNROLL for (int r = 0; r < R; r++) sum[r] = q_dot(sum[r], q_load_bytes(rest[r]), w);
+      line += Q_VECTOR_BYTES;
+    }
+  }
+  VOS_UNROLL for (int r = 0; r < R; r++)
+    product->float_out[(row + r) * product->out_stride] =
+        (float)(product->factor->bias[0] + q_sum_lanes(sum[r])) * product->factor->scale[0];
+}
+
+// Whether the weights of the column fit the line that they are put side by side in.
+static int VOS_NAME(dot)(const VOS_NAME(product) *product, size_t rows) {
+  int8_t line[Q_DOT_BYTES] = {0};
+  const int8_t *w = product->factor->weights;
+  size_t end = 0;
+  for (size_t s = 0; s < product->segment_count; s++) {
+    const size_t depth = product->segments[s].depth;
+    if (depth > Q_DOT_BYTES - Q_VECTOR_BYTES - end) return 0;
+    for (size_t k = 0; k < depth; k++) line[end + k] = w[k / 4 * Q_GROUP_BYTES + k % 4];
+    w += (depth + 3) / 4 * Q_GROUP_BYTES;
+    end += (depth + Q_VECTOR_BYTES - 1) / Q_VECTOR_BYTES * Q_VECTOR_BYTES;
+  }
+  ptrdiff_t m = 0;
+  for (; m + 4 <= (ptrdiff_t)rows; m += 4) VOS_NAME(dot_rows)(4, product, m, line);
+  for (; m < (ptrdiff_t)rows; m++) VOS_NAME(dot_rows)(1, product, m, line);
+  return 1;
+}
+
 VOS_INLINE void VOS_NAME(multiply)(const int to_float, VOS_NAME(product) *product, size_t rows,
                                    size_t columns) {
   assert(rows <= 1 || product->out_stride >= (ptrdiff_t)columns);
@@ -179,5 +229,6 @@ static void VOS_GEMM_TO_FLOAT(size_t rows, size_t columns, const vos_int8_segmen
       .segments = segments, .segment_count = segment_count, .factor = factor, .float_out = out,
       .out_stride = out_stride,
   };
+  if (columns == 1 && VOS_NAME(dot)(&product, rows)) return;
   VOS_NAME(multiply)(1, &product, rows, columns);
 }

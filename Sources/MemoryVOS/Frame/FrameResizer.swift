@@ -97,8 +97,7 @@ final class LabelWriter {
         let pointers = planePointers[worker]
         for (index, plane) in planes.enumerated() {
           let line = lines[worker].base + lineCount * (index + 1)
-          resizeRow(y, of: plane, worker: worker, into: line)
-          pointers[index] = UnsafePointer(line)
+          pointers[index] = resizedRow(y, of: plane, worker: worker, line: line)
         }
         kernels.argmax(pointers, planes.count, width, ids, labels.pointer + y * width)
       }
@@ -113,7 +112,9 @@ final class LabelWriter {
       guard let base = output.baseAddress else { return }
       let out = Shared(base)
       forEachRow { y, worker in
-        resizeRow(y, of: plane, worker: worker, into: out.pointer + y * width)
+        let line = out.pointer + y * width
+        let row = resizedRow(y, of: plane, worker: worker, line: line)
+        if row != UnsafePointer(line) { line.update(from: row, count: width) }
       }
       count = rows.outputCount * width
     }
@@ -137,21 +138,30 @@ final class LabelWriter {
     }
   }
 
-  private func resizeRow(
-    _ y: Int, of plane: FeatureMap, worker: Int, into out: UnsafeMutablePointer<Float>
-  ) {
-    let scratch = lines[worker].base
-    let first = Int(rows.start[y])
-    withUnsafeTemporaryAllocation(of: UnsafePointer<Float>?.self, capacity: rows.taps) { taps in
-      for tap in 0..<rows.taps { taps.initializeElement(at: tap, to: plane.row(first + tap)) }
-      rows.weights.withUnsafeBufferPointer { weights in
-        guard let weights = weights.baseAddress else { return }
-        kernels.combine_rows(
-          taps.baseAddress, weights + y * rows.taps, rows.taps, columns.inputCount, 1, 0, scratch)
+  /// Row `y` at the frame's size: the plane's own where sizes are equal, otherwise in `line`.
+  private func resizedRow(
+    _ y: Int, of plane: FeatureMap, worker: Int, line: UnsafeMutablePointer<Float>
+  ) -> UnsafePointer<Float> {
+    let keepsWidth = columns.inputCount == columns.outputCount
+    var row = UnsafePointer(plane.row(y * rows.inputCount / rows.outputCount))
+    if rows.inputCount != rows.outputCount {
+      let combined = keepsWidth ? line : lines[worker].base
+      let first = Int(rows.start[y])
+      withUnsafeTemporaryAllocation(of: UnsafePointer<Float>?.self, capacity: rows.taps) { taps in
+        for tap in 0..<rows.taps { taps.initializeElement(at: tap, to: plane.row(first + tap)) }
+        rows.weights.withUnsafeBufferPointer { weights in
+          guard let weights = weights.baseAddress else { return }
+          kernels.combine_rows(
+            taps.baseAddress, weights + y * rows.taps, rows.taps, columns.inputCount, 1, 0,
+            combined)
+        }
       }
+      row = UnsafePointer(combined)
     }
+    if keepsWidth { return row }
     kernels.resize_row(
-      scratch, columns.start, columns.weights, columns.taps, columns.outputCount, out)
+      row, columns.start, columns.weights, columns.taps, columns.outputCount, line)
+    return UnsafePointer(line)
   }
 }
 

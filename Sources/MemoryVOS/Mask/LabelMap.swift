@@ -39,6 +39,26 @@ public struct LabelMap: Sendable, Equatable {
     self.init(size: size, labels: [UInt8](repeating: 0, count: size.area))
   }
 
+  /// Pixels of each label.
+  var areas: [Int] {
+    var areas = [Int](repeating: 0, count: 256)
+    labels.withUnsafeBytes { bytes in
+      // Neighbours are mostly equal: eight at once.
+      let whole = bytes.count & ~7
+      for at in stride(from: 0, to: whole, by: 8) {
+        let eight = bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+        let first = UInt8(truncatingIfNeeded: eight)
+        if eight == UInt64(first) &* 0x0101_0101_0101_0101 {
+          areas[Int(first)] += 8
+        } else {
+          for label in bytes[at..<at + 8] { areas[Int(label)] += 1 }
+        }
+      }
+      for label in bytes[whole...] { areas[Int(label)] += 1 }
+    }
+    return areas
+  }
+
   /// The objects that have at least one pixel, in ascending order.
   public var objects: [ObjectID] {
     var seen = [Bool](repeating: false, count: 256)

@@ -338,14 +338,14 @@ final class TrackerSession {
         if let id = ObjectID(label), given.contains(id) { labels[index] = 0 }
       }
     }
-    var areas = [Int](repeating: 0, count: 256)
-    labels.withUnsafeBufferPointer { labels in for label in labels { areas[Int(label)] += 1 } }
+    let result = LabelMap(size: frameSize, labels: labels)
+    let areas = result.areas
     let statuses = objects.map { object in
       ObjectStatus(
         id: object.id.rawValue, area: areas[Int(object.id.rawValue)],
         confidence: given.contains(object.id) ? 1 : confidence(of: object))
     }
-    return FrameResult(labels: LabelMap(size: frameSize, labels: labels), objects: statuses)
+    return FrameResult(labels: result, objects: statuses)
   }
 
   /// Mean probability where it is at least one half, sampled on every other row and column.

@@ -1,0 +1,123 @@
+import Foundation
+import TestSupport
+import Testing
+
+@testable import MemoryVOS
+
+/// Reading two remembered frames with keys in floats and in bytes, against the definition in Double.
+@Suite struct MemoryReadTests {
+  private static let (height, width, keyChannels, valueChannels) = (6, 11, 22, 32)
+  private static var positions: Int { height * width }
+  private static let temperature = 8.0
+
+  private static func map(_ channels: Int, seed: UInt64, isUnit: Bool) -> [Float] {
+    var random = SeededGenerator(seed: seed)
+    var values = (0..<positions * channels).map { _ in Float.random(in: -1...1, using: &random) }
+    guard isUnit else { return values }
+    for first in stride(from: 0, to: values.count, by: channels) {
+      let norm = values[first..<first + channels].reduce(0) { $0 + $1 * $1 }.squareRoot()
+      for index in first..<first + channels { values[index] /= norm }
+    }
+    return values
+  }
+
+  private static let keys = (0..<2).map { map(keyChannels, seed: 10 + $0, isUnit: true) }
+  private static let values = (0..<2).map { map(valueChannels, seed: 20 + $0, isUnit: false) }
+  private static let query = map(keyChannels, seed: 30, isUnit: true)
+
+  private static func featureMap(_ scalars: [Float], channels: Int) -> FeatureMap {
+    let map = FeatureMap(FeatureShape(height: height, width: width, channels: channels))
+    map.assign(scalars)
+    return map
+  }
+
+  private static func read(
+    _ instructionSet: InstructionSet, threads: Int, topK: Int, keysAreBytes: Bool
+  ) throws -> [Float] {
+    let kernels = Kernels(instructionSet)
+    let pool = ThreadPool(threadCount: threads)
+    let object = try #require(ObjectID(1))
+    let bank = MemoryBank(
+      positions: positions, keyChannels: keyChannels, valueChannels: valueChannels,
+      ringCapacity: 1, keysAreBytes: keysAreBytes, kernels: kernels, pool: pool)
+    let reader = MemoryReader(
+      topK: topK, logScale: Float(log(temperature)), kernels: kernels, pool: pool)
+    for frame in 0..<2 {
+      let entry = bank.addEntry(
+        key: featureMap(keys[frame], channels: keyChannels), isPermanent: frame == 0)
+      bank.store(featureMap(values[frame], channels: valueChannels), of: object, in: entry)
+      bank.finishEntry()
+    }
+    let readout = featureMap(
+      [Float](repeating: .nan, count: positions * valueChannels), channels: valueChannels)
+    reader.read(featureMap(query, channels: keyChannels), from: bank, into: [(object, readout)])
+    return readout.scalars
+  }
+
+  /// Softmax over the `topK` largest affinities of each query (0: all), weighted sum of values.
+  private static func definition(topK: Int) -> [Float] {
+    let keys = keys[0] + keys[1]
+    let values = values[0] + values[1]
+    return (0..<positions).flatMap { position in
+      let scores = (0..<2 * positions).map { entry in
+        (0..<keyChannels).reduce(0.0) {
+          $0 + Double(query[position * keyChannels + $1]) * Double(keys[entry * keyChannels + $1])
+        }
+      }
+      let best = scores.indices.sorted { scores[$0] > scores[$1] }.prefix(
+        topK == 0 ? scores.count : topK)
+      let weights = best.map { exp(temperature * scores[$0]) }
+      let sum = weights.reduce(0, +)
+      return (0..<valueChannels).map { channel in
+        Float(
+          zip(best, weights).reduce(0) {
+            $0 + $1.1 / sum * Double(values[$1.0 * valueChannels + channel])
+          })
+      }
+    }
+  }
+
+  private static func error(_ a: [Float], _ b: [Float]) -> Float {
+    (zip(a, b).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) } / Float(a.count)).squareRoot()
+  }
+
+  @Test(arguments: [0, 1, 7, 500])
+  func floatKeysGiveTheDefinition(topK: Int) throws {
+    let expected = Self.definition(topK: topK)
+    for set in InstructionSet.supported {
+      let actual = try Self.read(set, threads: 2, topK: topK, keysAreBytes: false)
+      #expect(Self.error(actual, expected) < 1e-5, "\(set)")
+    }
+  }
+
+  // A unit of a key or query is some hundredth of its largest component, so that a cosine is off by
+  // about 0.005 and a weight by 4 %; where two compete for the last place, the other may get it.
+  @Test(arguments: [(0, 0.01), (7, 0.03), (500, 0.01)] as [(Int, Float)])
+  func byteKeysComeClose(topK: Int, tolerance: Float) throws {
+    let expected = Self.definition(topK: topK)
+    let actual = try Self.read(.scalar, threads: 1, topK: topK, keysAreBytes: true)
+    #expect(Self.error(actual, expected) < tolerance)
+  }
+
+  @Test(arguments: [0, 7])
+  func byteKeysChooseTheSameInEveryVariant(topK: Int) throws {
+    let expected = try Self.read(.scalar, threads: 1, topK: topK, keysAreBytes: true)
+    for set in InstructionSet.supported {
+      let actual = try Self.read(set, threads: 3, topK: topK, keysAreBytes: true)
+      #expect(Self.error(actual, expected) < 1e-6, "\(set)")
+    }
+  }
+
+  @Test func byteKeysTakeAThirdOfTheMemoryOrLess() {
+    let kernels = Kernels(.scalar)
+    let sizes = [false, true].map { areBytes in
+      let bank = MemoryBank(
+        positions: 1620, keyChannels: 64, valueChannels: 128, ringCapacity: 1,
+        keysAreBytes: areBytes, kernels: kernels, pool: ThreadPool(threadCount: 1))
+      _ = bank.addEntry(
+        key: FeatureMap(FeatureShape(height: 30, width: 54, channels: 64)), isPermanent: true)
+      return bank.floatCount
+    }
+    #expect(3 * sizes[1] <= sizes[0], "\(sizes)")
+  }
+}
