@@ -76,6 +76,12 @@ struct ByteArithmetic: ChainArithmetic {
     kernels.gemm_to_float(width, channels, segments, count, &right, floats, channels)
   }
 
+  func round(
+    _ row: UnsafePointer<UInt8>, count: Int, to range: ByteRange, out: UnsafeMutablePointer<UInt8>
+  ) {
+    preconditionFailure("bytes are rounded already")
+  }
+
   func depthwise(
     _ factor: Factor, rows: UnsafePointer<UnsafePointer<UInt8>?>, kernel: Int, stride: Int,
     dilation: Int, width: Int, channels: Int, out: UnsafeMutablePointer<UInt8>

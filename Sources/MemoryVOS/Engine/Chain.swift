@@ -60,6 +60,8 @@ final class Chain<Arithmetic: ChainArithmetic> {
     case scalars(ScalarMap<Scalar>)
     /// Its sums, scaled, without addend and activation.
     case floats(FeatureMap)
+    /// Rounded row by row.
+    case bytes(ByteTensor)
   }
 
   init(
@@ -77,7 +79,10 @@ final class Chain<Arithmetic: ChainArithmetic> {
     borders =
       sources.map { AlignedStorage(count: $0.pitch, repeating: $0.fill) }
       + stages.dropFirst().map { AlignedStorage(count: $0.lineCount, repeating: $0.inputFill) }
-    workers = (0..<threadCount).map { _ in Worker(stages: stages, sources: sources.count) }
+    let isRounded = if case .bytes = output { true } else { false }
+    workers = (0..<threadCount).map { _ in
+      Worker(stages: stages, sources: sources.count, isRounded: isRounded)
+    }
   }
 
   /// Computes the whole output.
@@ -113,6 +118,12 @@ final class Chain<Arithmetic: ChainArithmetic> {
     case .scalars(let map):
       compute(stage, index, row: y, out: map.row(y), worker)
       map.clearPadding(row: y)
+    case .bytes(let tensor):
+      let line = worker.line.base
+      compute(stage, index, row: y, out: line, worker)
+      arithmetic.round(
+        line, count: stage.output.width * channels, to: tensor.range, out: tensor.map.row(y))
+      tensor.map.clearPadding(row: y)
     case .floats(let map):
       let count = fillSegments(stage, index, firstRow: first, worker)
       arithmetic.dense(
@@ -244,10 +255,14 @@ private final class Worker<Arithmetic: ChainArithmetic> {
   }
 
   let states: [StageState]
+  /// A row of the last stage, when it is rounded.
+  let line: AlignedStorage<Arithmetic.Scalar>
   private let stages: [Stage]
 
-  init(stages: [Stage], sources: Int) {
+  init(stages: [Stage], sources: Int, isRounded: Bool) {
     self.stages = stages
+    let last = stages[stages.count - 1].output
+    line = AlignedStorage(count: isRounded ? last.width * last.channels : 0)
     states = stages.enumerated().map { index, stage in
       StageState(stage: stage, sources: index == 0 ? sources : 1, isFirst: index == 0)
     }

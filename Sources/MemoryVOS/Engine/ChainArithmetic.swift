@@ -22,6 +22,10 @@ protocol ChainArithmetic {
     _ factor: Factor, width: Int, channels: Int, segments: UnsafePointer<Segment>, count: Int,
     floats: UnsafeMutablePointer<Float>)
 
+  /// Rounds `count` results to bytes that mean the same.
+  func round(
+    _ row: UnsafePointer<Scalar>, count: Int, to range: ByteRange, out: UnsafeMutablePointer<UInt8>)
+
   /// One row of a depthwise convolution.
   func depthwise(
     _ factor: Factor, rows: UnsafePointer<UnsafePointer<Scalar>?>, kernel: Int, stride: Int,
@@ -43,6 +47,7 @@ struct FloatArithmetic: ChainArithmetic {
   }
 
   let kernels: vos_kernels
+  let integers: vos_int8_kernels
 
   func segment(base: UnsafePointer<Float>, stride: Int, depth: Int) -> vos_segment {
     vos_segment(base: base, stride: stride, depth: depth)
@@ -64,6 +69,12 @@ struct FloatArithmetic: ChainArithmetic {
     dense(
       factor, width: width, channels: channels, segments: segments, count: count, addend: nil,
       out: floats)
+  }
+
+  func round(
+    _ row: UnsafePointer<Float>, count: Int, to range: ByteRange, out: UnsafeMutablePointer<UInt8>
+  ) {
+    integers.quantize(row, count, 1 / range.scale, Float(range.zeroPoint), out)
   }
 
   func depthwise(

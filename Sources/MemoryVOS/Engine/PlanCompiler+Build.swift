@@ -63,12 +63,15 @@ extension PlanCompiler {
       result.results.append(
         written.isByte ? nil : (names[written.value] ?? "", maps.float(written.value)))
       switch plan {
-      case .chain(let fused):
+      case .chain(let fused, let toBytes):
         let inputs = graph[fused[0].node].inputs
         let chain = Chain(
           stages: fused.map { stage($0, weights: weights, maps: maps) },
-          sources: inputs.map(maps.float), output: .scalars(maps.float(written.value)),
-          arithmetic: FloatArithmetic(kernels: kernels.table), threadCount: threadCount)
+          sources: inputs.map(maps.float),
+          output: toBytes
+            ? .bytes(maps.byte(written.value)) : .scalars(maps.float(written.value)),
+          arithmetic: FloatArithmetic(kernels: kernels.table, integers: kernels.integers),
+          threadCount: threadCount)
         result.steps.append(.chain(chain))
         for (source, value) in inputs.enumerated() {
           if let name = inputName(value) { result.readers[name] = .chain(chain, source: source) }
@@ -180,7 +183,7 @@ extension PlanCompiler {
     var result: [Graph.Value: Int] = [:]
     for step in steps {
       switch step {
-      case .chain(let chain), .bytes(let chain, _):
+      case .chain(let chain, _), .bytes(let chain, _):
         let node = graph[chain[0].node]
         for input in node.inputs { result[input] = max(result[input] ?? 0, node.padding) }
       case .rows, .conversion: break
@@ -198,7 +201,7 @@ extension PlanCompiler {
     }
     for step in steps {
       switch step {
-      case .chain(let chain), .bytes(let chain, _):
+      case .chain(let chain, _), .bytes(let chain, _):
         for fused in chain { names[fused.result] = graph[fused.node].convolution?.name }
       case .rows(let value):
         let operation = "\(graph[value].operation)".prefix { $0 != "(" }

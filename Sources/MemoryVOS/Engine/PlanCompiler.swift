@@ -17,7 +17,8 @@ struct PlanCompiler {
   }
 
   enum StepPlan {
-    case chain([Fused])
+    /// A chain over floats, whose result may be rounded to bytes.
+    case chain([Fused], toBytes: Bool)
     /// A chain over bytes, whose last convolution may write floats.
     case bytes([Fused], toFloats: Bool)
     case rows(Graph.Value)
@@ -79,7 +80,9 @@ struct PlanCompiler {
         chains.append([fused])
       }
     }
-    var ordered: [(Int, StepPlan)] = chains.map { ($0[$0.count - 1].result.index, .chain($0)) }
+    var ordered: [(Int, StepPlan)] = chains.map {
+      ($0[$0.count - 1].result.index, .chain($0, toBytes: false))
+    }
     for index in graph.nodes.indices {
       let value = Graph.Value(index: index)
       if case .input = graph[value].operation { continue }
@@ -147,7 +150,7 @@ struct PlanCompiler {
       }
     }
     steps = steps.map { step in
-      guard case .chain(let chain) = step, isQuantized(chain[0]) else { return step }
+      guard case .chain(let chain, _) = step, isQuantized(chain[0]) else { return step }
       return .bytes(chain, toFloats: false)
     }
     let slots = steps.flatMap(reads)
@@ -170,6 +173,13 @@ struct PlanCompiler {
     for step in steps {
       let value = result(step).value
       guard case .bytes(let chain, _) = step else {
+        if case .chain(let chain, _) = step, isRead(value, asBytes: true),
+          !isRead(value, asBytes: false)
+        {
+          converted.append(.chain(chain, toBytes: true))
+          if mayStay.contains(value) { byteOutputs.insert(value) }
+          continue
+        }
         converted.append(step)
         if isRead(value, asBytes: true) { converted.append(.conversion(value, .toBytes)) }
         continue
@@ -193,7 +203,8 @@ struct PlanCompiler {
   /// What a step writes.
   func result(_ step: StepPlan) -> Slot {
     switch step {
-    case .chain(let chain): Slot(value: chain[chain.count - 1].result, isByte: false)
+    case .chain(let chain, let toBytes):
+      Slot(value: chain[chain.count - 1].result, isByte: toBytes)
     case .bytes(let chain, let toFloats):
       Slot(value: chain[chain.count - 1].result, isByte: !toFloats)
     case .rows(let value): Slot(value: value, isByte: false)
@@ -204,7 +215,7 @@ struct PlanCompiler {
   /// What a step reads.
   func reads(_ step: StepPlan) -> [Slot] {
     switch step {
-    case .chain(let chain): reads(chain).map { Slot(value: $0, isByte: false) }
+    case .chain(let chain, _): reads(chain).map { Slot(value: $0, isByte: false) }
     case .bytes(let chain, _): reads(chain).map { Slot(value: $0, isByte: true) }
     case .rows(let value): graph[value].inputs.map { Slot(value: $0, isByte: false) }
     case .conversion(let value, let direction):

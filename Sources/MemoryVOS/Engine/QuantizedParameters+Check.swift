@@ -85,7 +85,8 @@ extension PlanCompiler {
     let compiler = plain(graph)
     let names = compiler.valueNames()
     return compiler.steps.compactMap { step in
-      guard case .chain(let chain) = step, let convolution = graph[chain[0].node].convolution else {
+      guard case .chain(let chain, _) = step, let convolution = graph[chain[0].node].convolution
+      else {
         return nil
       }
       let fused = chain[0]
