@@ -61,7 +61,7 @@ def quantized_onnx(folder):
 
 # Sessions are made anew each time: idle threads of a live one spin and would slow the others.
 def onnxruntime(module, path):
-    options = module.SessionOptions(); options.intra_op_num_threads = a.threads
+    options = module.SessionOptions(); options.intra_op_num_threads = a.threads; options.log_severity_level = 3
     session = module.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return median_ms(lambda: session.run(None, feed))
 
@@ -83,6 +83,7 @@ ours = {"vos-cli int8, all": lambda: vos(a.int8, 0), "vos-cli int8, top 30": lam
 if a.floats: ours["vos-cli float, top 30"] = lambda: vos(a.floats, 30)
 peers = {}
 ort, ov = optional("onnxruntime"), optional("openvino")
+if ort: ort.set_default_logger_severity(3)   # else a line for every constant that quantisation leaves over
 with tempfile.TemporaryDirectory() as folder:
     qdq = quantized_onnx(folder) if ort else None
     if qdq: peers[f"ONNX Runtime {ort.__version__} int8 (QDQ)"] = lambda: onnxruntime(ort, qdq)
