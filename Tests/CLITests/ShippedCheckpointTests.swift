@@ -10,9 +10,10 @@ import Testing
   static let folder = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Checkpoints").path
 
-  @Test func metadataIsTheOneInTheRepository() throws {
-    let checkpoint = try Checkpoint(path: Self.folder + "/vos-mobile.safetensors")
-    let metadata = try RepackCommand.metadata(fromJSON: Self.folder + "/vos-mobile.json")
+  @Test(arguments: ["vos-mobile", "vos-mobile-solo"])
+  func metadataIsTheOneInTheRepository(name: String) throws {
+    let checkpoint = try Checkpoint(path: Self.folder + "/\(name).safetensors")
+    let metadata = try RepackCommand.metadata(fromJSON: Self.folder + "/\(name).json")
     #expect(checkpoint.metadata == metadata)
     try checkpoint.check(architecture: "vos-mobile")
     #expect(checkpoint.parameterCount == 992_354)
