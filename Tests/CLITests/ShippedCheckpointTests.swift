@@ -23,6 +23,22 @@ import Testing
     for tensor in checkpoint.tensors.values { _ = try tensor.floats() }
   }
 
+  @Test func int8IsSmallAndComplete() throws {
+    let float = try Checkpoint(path: Self.folder + "/vos-mobile.safetensors")
+    let path = Self.folder + "/vos-mobile-int8.safetensors"
+    let checkpoint = try Checkpoint(path: path)
+    #expect(try Network(checkpoint: path).isQuantized)
+    for key in ["configuration", "training", "data", "licence", "parents"] {
+      #expect(checkpoint.metadata[key] == float.metadata[key], "\(key)")
+    }
+    #expect(checkpoint.metadata["float_scores"] == float.metadata["scores"])
+    #expect(checkpoint.metadata["scores"] != nil)
+    func bytes(_ path: String) throws -> Int {
+      try FileManager.default.attributesOfItem(atPath: path)[.size] as? Int ?? 0
+    }
+    #expect(try bytes(path) * 10 < bytes(float.path) * 3)
+  }
+
   @Test(.enabled(if: SharedData.has("weights")))
   func weightsAreThePrototypes() throws {
     let shipped = try Checkpoint(path: Self.folder + "/vos-mobile.safetensors")

@@ -92,7 +92,7 @@ extension Network {
 }
 
 extension Checkpoint {
-  /// Replaces float tensors by quantised ones.
+  /// Replaces float tensors by quantised ones; the scores become those of the float network.
   mutating func quantize(_ parameters: QuantizedParameters) throws {
     for (layer, convolution) in parameters.convolutions {
       guard let old = tensors["\(layer).weight"] else { continue }
@@ -108,5 +108,6 @@ extension Checkpoint {
     encoder.outputFormatting = .sortedKeys
     metadata["ranges"] = String(decoding: try encoder.encode(pairs), as: UTF8.self)
     metadata["precision"] = "int8"
+    metadata["float_scores"] = metadata.removeValue(forKey: "scores")
   }
 }
