@@ -139,8 +139,12 @@ final class ClipPlanes {
       guard let decay else { continue }
       precondition(decay.isReplaced.count == pixels, "a decay of another size")
       fed(frame, sample, 1).update(from: source, count: objects * pixels)
-      let plane = fed(frame, sample, decay.object + 1)
-      for pixel in 0..<pixels where decay.isReplaced[pixel] { plane[pixel] = decay.value }
+      func put(_ value: Float, for object: Int) {
+        let plane = fed(frame, sample, object + 1)
+        for pixel in 0..<pixels where decay.isReplaced[pixel] { plane[pixel] = value }
+      }
+      put(decay.value, for: decay.object)
+      if let heir = decay.heir { put(1, for: heir) }
     }
   }
 
@@ -257,9 +261,10 @@ final class ClipPlanes {
   func decayGradient(_ frame: Int) {
     for (sample, decay) in decays[frame].enumerated() {
       guard let decay else { continue }
-      let plane =
-        probabilityGradient.base + sample * clipStride + (decay.object + 1) * pixels
-      for pixel in 0..<pixels where decay.isReplaced[pixel] { plane[pixel] = 0 }
+      for object in [decay.object, decay.heir].compactMap({ $0 }) {
+        let plane = probabilityGradient.base + sample * clipStride + (object + 1) * pixels
+        for pixel in 0..<pixels where decay.isReplaced[pixel] { plane[pixel] = 0 }
+      }
     }
   }
 }

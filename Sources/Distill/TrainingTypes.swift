@@ -96,18 +96,22 @@ extension PriorCorruption {
   ) -> MaskDecay? { nil }
 }
 
-/// A part of one object's mask that is replaced by a constant.
+/// A part of one object's mask that is replaced by a constant, or given to another object.
 public struct MaskDecay: Sendable, Equatable {
   /// The object, from 0 on.
   public let object: Int
+  /// Another object, whose probability becomes 1 there; `nil` for none.
+  public let heir: Int?
   /// `[H][W]`, whether a pixel is replaced.
   public let isReplaced: [Bool]
   /// The probability put there, 0…1.
   public let value: Float
 
-  /// Puts `value` in the place of `object`'s probability where `isReplaced`.
-  public init(object: Int, isReplaced: [Bool], value: Float) {
+  /// Puts `value` in the place of `object`'s probability where `isReplaced`, and 1 in that of `heir`.
+  public init(object: Int, heir: Int? = nil, isReplaced: [Bool], value: Float) {
+    precondition(heir != object, "an object cannot be its own heir")
     self.object = object
+    self.heir = heir
     self.isReplaced = isReplaced
     self.value = value
   }

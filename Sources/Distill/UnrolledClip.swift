@@ -117,8 +117,9 @@ final class UnrolledClip {
       affinities.append(AlignedBuffer(count: batch * positions * memory))
     }
     reader = MemoryReadGradient(
-      positions: positions, frames: 2, keyChannels: configuration.keyChannels,
-      valueChannels: channels, samples: batch, objects: wanted, kernels: kernels, pool: pool)
+      height: value.height, width: value.width, frames: 2,
+      keyChannels: configuration.keyChannels, valueChannels: channels, samples: batch,
+      objects: wanted, locality: configuration.locality, kernels: kernels, pool: pool)
     for step in 0..<steps {
       for object in 0..<wanted {
         bindFeatures(of: step + 1, to: decoderTapes[step][object], of: decoder.graph)

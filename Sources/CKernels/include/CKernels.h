@@ -82,6 +82,11 @@ typedef struct {
   void (*normalize)(const float *in, ptrdiff_t in_stride, size_t rows, size_t channels, float *out,
                     ptrdiff_t out_stride);
 
+  /// scores[y, x] -= factor · ((y - at_y)² + (x - at_x)²), all of one query at (at_y, at_x) with the
+  /// height × width positions of a frame, each side at most 4096.
+  void (*subtract_distances)(float *scores, size_t height, size_t width, size_t at_y, size_t at_x,
+                             float factor);
+
   /// Softmax in place over each of `rows` rows of `count` scores: exp(scale·(s - max)) / sum.
   /// No denormals in the result: exponentials below e^-64 become 0.
   void (*softmax)(float *scores, ptrdiff_t stride, size_t rows, size_t count, float scale);

@@ -135,6 +135,17 @@ static void vos_f32_softmax__scalar(float *scores, ptrdiff_t stride, size_t rows
   }
 }
 
+static void vos_f32_subtract_distances__scalar(float *scores, size_t height, size_t width,
+                                               size_t at_y, size_t at_x, float factor) {
+  for (size_t y = 0; y < height; ++y, scores += width) {
+    const float dy = (float)y - (float)at_y;
+    for (size_t x = 0; x < width; ++x) {
+      const float dx = (float)x - (float)at_x;
+      scores[x] -= factor * (dy * dy + dx * dx);
+    }
+  }
+}
+
 static void vos_f32_top_k__scalar(const float *scores, ptrdiff_t stride, size_t rows, size_t count,
                            size_t k, float scale, uint32_t *index, float *weight) {
   assert(k >= 1 && k <= count && count <= UINT32_MAX && scale >= 0);
@@ -269,6 +280,7 @@ const vos_kernels vos_kernels_scalar = {
   .upsample2 = vos_f32_upsample2__scalar,
   .normalize = vos_f32_normalize__scalar,
   .softmax = vos_f32_softmax__scalar,
+  .subtract_distances = vos_f32_subtract_distances__scalar,
   .top_k = vos_f32_top_k__scalar,
   .gather = vos_f32_gather__scalar,
   .pack_columns = vos_f32_pack_columns__scalar,

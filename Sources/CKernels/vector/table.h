@@ -10,6 +10,7 @@ const vos_kernels VOS_TABLE = {
     .upsample2 = VOS_NAME(vos_f32_upsample2),
     .normalize = VOS_NAME(vos_f32_normalize),
     .softmax = VOS_NAME(vos_f32_softmax),
+    .subtract_distances = VOS_NAME(vos_f32_subtract_distances),
     .top_k = VOS_NAME(vos_f32_top_k),
     .gather = VOS_NAME(vos_f32_gather),
     .pack_columns = VOS_NAME(vos_f32_pack_columns),

@@ -45,24 +45,46 @@ public struct RecipePrior: PriorCorruption {
     Self.apply(damage, to: &masks, objects: objects, size: size, &random)
   }
 
-  /// Takes a part of one object's mask away, or puts one to it.
+  /// Takes a part of one object's mask away, puts one to it, or gives one to another object.
   public func decay(
     of masks: UnsafeBufferPointer<Float>, objects: Int, size: FrameSize, sample: Int, frame: Int
   ) -> MaskDecay? {
     var random = SampleGenerator(seed: seed, purpose: .decay, step, firstSample + sample, frame)
     let draw = random.real(0...1)
-    guard draw < decay.lost + decay.gained else { return nil }
+    guard draw < decay.lost + decay.gained + decay.swapped else { return nil }
     let object = random.index(objects)
     let inside = (0..<size.area).filter { masks[object * size.area + $0] >= 0.5 }
     guard !inside.isEmpty else { return nil }
-    return draw < decay.lost
-      ? Self.loss(of: object, inside, size, &random) : Self.gain(of: object, inside, size, &random)
+    if draw < decay.lost { return Self.loss(of: object, inside, size, &random) }
+    if draw < decay.lost + decay.gained { return Self.gain(of: object, inside, size, &random) }
+    guard objects > 1 else { return nil }
+    let heir = (object + 1 + random.index(objects - 1)) % objects
+    return Self.swap(of: object, heir: heir, inside, size, &random)
   }
 
   /// A tenth to three fifths of the object, on one side of a line.
   private static func loss(
     of object: Int, _ inside: [Int], _ size: FrameSize, _ random: inout SampleGenerator
   ) -> MaskDecay {
+    let isLost = part(of: inside, size, &random)
+    return MaskDecay(object: object, isReplaced: (0..<size.area).map(isLost), value: 0)
+  }
+
+  /// The same, and another object gets it.
+  private static func swap(
+    of object: Int, heir: Int, _ inside: [Int], _ size: FrameSize,
+    _ random: inout SampleGenerator
+  ) -> MaskDecay {
+    let isLost = part(of: inside, size, &random)
+    var isReplaced = [Bool](repeating: false, count: size.area)
+    for pixel in inside where isLost(pixel) { isReplaced[pixel] = true }
+    return MaskDecay(object: object, heir: heir, isReplaced: isReplaced, value: 0)
+  }
+
+  /// One side of a line, with a tenth to three fifths of the pixels `inside`.
+  private static func part(
+    of inside: [Int], _ size: FrameSize, _ random: inout SampleGenerator
+  ) -> (_ pixel: Int) -> Bool {
     let angle = random.symmetric(.pi)
     let (dx, dy) = (cos(angle), sin(angle))
     func along(_ pixel: Int) -> Double {
@@ -70,8 +92,7 @@ public struct RecipePrior: PriorCorruption {
     }
     let samples = (0..<64).map { _ in along(inside[random.index(inside.count)]) }.sorted()
     let limit = samples[random.integer(6...38)]
-    return MaskDecay(
-      object: object, isReplaced: (0..<size.area).map { along($0) < limit }, value: 0)
+    return { along($0) < limit }
   }
 
   /// An ellipse over the object's edge or near it, up to about half as wide as the object.

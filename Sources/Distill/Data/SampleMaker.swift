@@ -163,6 +163,11 @@ public final class SampleMaker: Sendable {
           + (last?.description
             ?? "the objects are too small or too large for samples of \(recipe.size) pixels"))
     }
+    if sample.objects == 1, featureChannels == 0, recipe.lookalikeShare > 0,
+      random.chance(recipe.lookalikeShare)
+    {
+      addLookalike(to: &sample, isObject: objects > 1, progress: progress, &random)
+    }
     for _ in 0..<10 where sample.objects < objects && featureChannels == 0 {
       // A picture that cannot be read has been reported; the sample goes on with fewer objects.
       guard let front = try? piece(separate: 1, progress: progress, &random) else { continue }
@@ -171,15 +176,32 @@ public final class SampleMaker: Sendable {
     return sample
   }
 
+  /// Pastes the sample's object once more, out of the same clip, in a few attempts.
+  private func addLookalike(
+    to sample: inout SamplePiece, isObject: Bool, progress: Double,
+    _ random: inout SampleGenerator
+  ) {
+    for _ in 0..<5 {
+      guard
+        let front = try? piece(separate: 1, progress: progress, like: sample.origin, &random),
+        let pasted = Self.paste(front, over: sample, size: recipe.size, isObject: isObject)
+      else { continue }
+      sample = pasted
+      return
+    }
+  }
+
   private func piece(
-    separate: Int, progress: Double, _ random: inout SampleGenerator
+    separate: Int, progress: Double, like origin: SamplePiece.Origin? = nil,
+    _ random: inout SampleGenerator
   ) throws(TrainingError) -> SamplePiece? {
-    let set = random.weighted(shares)
-    let number = random.weighted(datasets[set].sums)
+    let set = origin?.dataset ?? random.weighted(shares)
+    let number = origin?.number ?? random.weighted(datasets[set].sums)
     let clip = datasets[set].clips[number]
     do {
       return try pieces.piece(
-        of: clip, dataset: set, number: number, separate: separate, progress: progress, &random)
+        of: clip, dataset: set, number: number, separate: separate, progress: progress,
+        chosen: origin?.choice, &random)
     } catch {
       let count = problems.withLock { problems -> Int? in
         problems[error.description, default: 0] += 1
@@ -190,8 +212,11 @@ public final class SampleMaker: Sendable {
     }
   }
 
-  /// Lays `front`'s only object over `sample`, or `nil` when too little would be left to see.
-  static func paste(_ front: SamplePiece, over sample: SamplePiece, size: Int) -> SamplePiece? {
+  /// Lays `front`'s only object over `sample`, as an object or as background, or `nil` when too little
+  /// would be left to see.
+  static func paste(
+    _ front: SamplePiece, over sample: SamplePiece, size: Int, isObject: Bool = true
+  ) -> SamplePiece? {
     guard front.objects == 1, front.share() <= 0.4 else { return nil }
     var front = front
     // What may belong to the object in front and may not stays behind.
@@ -201,14 +226,16 @@ public final class SampleMaker: Sendable {
       }
     }
     var result = sample
-    result.objects += 1
-    let label = UInt8(result.objects)
+    if isObject { result.objects += 1 }
+    let label = isObject ? UInt8(result.objects) : 0
     for frame in sample.labels.indices {
       for (pixel, isFront) in front.labels[frame].enumerated() where isFront != 0 {
         result.labels[frame][pixel] = label
       }
     }
-    guard (1..<label).allSatisfy({ result.share(of: $0) > 0.005 }) else { return nil }
+    guard (1...sample.objects).allSatisfy({ result.share(of: UInt8($0)) > 0.005 }) else {
+      return nil
+    }
     for frame in sample.images.indices {
       result.images[frame].withUnsafeMutableBufferPointer {
         vos_paste_rgb(
@@ -218,9 +245,9 @@ public final class SampleMaker: Sendable {
     guard let teacher = sample.teacher else { return result }
     let area = size * size
     result.teacher = teacher.indices.map { frame in
-      var planes = teacher[frame] + [Float](repeating: ruledOut, count: area)
+      var planes = teacher[frame] + [Float](repeating: ruledOut, count: isObject ? area : 0)
       for (pixel, isFront) in front.labels[frame].enumerated() where isFront != 0 {
-        for channel in 0..<Int(label) { planes[channel * area + pixel] = ruledOut }
+        for channel in 0...result.objects { planes[channel * area + pixel] = ruledOut }
         planes[Int(label) * area + pixel] = 0
       }
       return planes

@@ -20,6 +20,14 @@ struct SamplePiece {
   var teacher: [[Float]]?
   /// `[T][objects][S / 4 · S / 4][C]` features of a teacher, or empty.
   var features: [[Float]]
+  /// What the piece was made of.
+  var origin: Origin
+
+  struct Origin {
+    let dataset: Int
+    let number: Int
+    let choice: ObjectChoice
+  }
 
   /// Share of the first frame's pixels that belong to `object` (1 … `objects`), or to any for `nil`.
   func share(of object: UInt8? = nil) -> Double {
@@ -78,9 +86,11 @@ struct PieceMaker {
   let withFeatures: Bool
 
   /// A piece of a clip, or `nil` when the random choices leave too little or too much object.
+  ///
+  /// With `chosen` it holds these objects and lies up to half a sample further left or right.
   func piece(
     of clip: TrainingClip, dataset: Int, number: Int, separate: Int, progress: Double,
-    _ random: inout SampleGenerator
+    chosen: ObjectChoice? = nil, _ random: inout SampleGenerator
   ) throws(TrainingError) -> SamplePiece? {
     let frames = frameNumbers(of: clip, progress: progress, &random)
     var entries: [PictureStore.Entry] = []
@@ -97,12 +107,14 @@ struct PieceMaker {
       }
     }
     guard
-      let choice = ObjectChoice(
-        areas: entries[0].areas, labels: clip.labels, separate: separate, &random)
+      let choice = chosen
+        ?? ObjectChoice(areas: entries[0].areas, labels: clip.labels, separate: separate, &random)
     else { return nil }
-    let warps = warps(entries[0], choice: choice, isStill: clip.isStill, &random)
+    let warps = warps(
+      entries[0], choice: choice, isStill: clip.isStill, isDisplaced: chosen != nil, &random)
     var piece = SamplePiece(
-      images: [], labels: [], objects: choice.count, teacher: nil, features: [])
+      images: [], labels: [], objects: choice.count, teacher: nil, features: [],
+      origin: .init(dataset: dataset, number: number, choice: choice))
     for (entry, warp) in zip(entries, warps) {
       piece.labels.append(warpedLabels(entry, warp, choice.table))
       // Most failures show in the first frame, before any picture is warped.
@@ -149,13 +161,17 @@ struct PieceMaker {
 
   /// Crop and motion of each frame.
   private func warps(
-    _ entry: PictureStore.Entry, choice: ObjectChoice, isStill: Bool,
+    _ entry: PictureStore.Entry, choice: ObjectChoice, isStill: Bool, isDisplaced: Bool,
     _ random: inout SampleGenerator
   ) -> [Warp] {
     let motion = isStill ? recipe.stillMotion : recipe.videoMotion
     let limits = MotionLimits(
       degrees: motion[0], scale: motion[1], shift: motion[2], shear: motion[3])
     var map = crop(entry, choice: choice, isStill: isStill, &random)
+    if isDisplaced {
+      let (x, y) = (random.symmetric(0.5), random.symmetric(0.15))
+      map = AffineMap(c: x * Double(recipe.size), f: y * Double(recipe.size)).after(map)
+    }
     return (0..<recipe.frames).map { _ in
       map = AffineMap.motion(limits, size: recipe.size, &random).after(map)
       let spline =

@@ -14,6 +14,9 @@ public struct SampleRecipe: Codable, Sendable, Hashable {
   public var objects = 2
   /// Share of such batches' samples that take all objects from one clip where it has enough.
   public var ownObjectsShare = 0.5
+  /// Share of samples with a look-alike: the object once more, cropped and moved on its own. It is the
+  /// second object of a sample with several, background of one with one.
+  public var lookalikeShare = 0.0
   /// Frames between neighbours of a sample, at most one of these.
   public var gaps = [1, 2, 3, 5, 8, 12]
   /// Pairs [progress, largest gap]: which gaps are allowed from a share of the training on.
@@ -62,6 +65,7 @@ public struct SampleRecipe: Codable, Sendable, Hashable {
     guard (1...16).contains(objects) else { return "samples.objects \(objects), not in 1…16" }
     let shares = [
       ("several_share", severalShare), ("own_objects_share", ownObjectsShare),
+      ("lookalike_share", lookalikeShare),
       ("reversed_share", reversedShare), ("mirrored_share", mirroredShare),
       ("centered_share", centeredShare), ("spline_share", splineShare),
     ]
@@ -109,6 +113,7 @@ public struct SampleRecipe: Codable, Sendable, Hashable {
     case size, batch, frames, objects, gaps, prior, decay
     case severalShare = "several_share"
     case ownObjectsShare = "own_objects_share"
+    case lookalikeShare = "lookalike_share"
     case gapLimits = "gap_limits"
     case reversedShare = "reversed_share"
     case mirroredShare = "mirrored_share"
@@ -160,21 +165,24 @@ public struct PriorRecipe: Codable, Sendable, Hashable {
   }
 }
 
-/// Shares of the predicted masks that lose or gain a part before they enter the memory and become
+/// Shares of the predicted masks that lose, gain or swap a part before they enter the memory and become
 /// priors, so that the network learns to recover what it lost and to drop what it should not have.
 public struct DecayRecipe: Codable, Sendable, Hashable {
   /// A tenth to three fifths of an object, on one side of a line, is lost.
   public var lost = 0.0
   /// An ellipse at an object's edge or near it is gained.
   public var gained = 0.0
+  /// A part like the lost ones goes to another object, in samples with several.
+  public var swapped = 0.0
 
   /// No decay.
   public init() {}
 
   /// What makes these values impossible, or `nil`.
   var problem: String? {
-    guard lost >= 0, gained >= 0, lost + gained <= 1 else {
-      return "samples.decay: shares \([lost, gained]), expected 0 or more, together at most 1"
+    let shares = [lost, gained, swapped]
+    guard shares.allSatisfy({ $0 >= 0 }), shares.reduce(0, +) <= 1 else {
+      return "samples.decay: shares \(shares), expected 0 or more, together at most 1"
     }
     return nil
   }

@@ -1,9 +1,11 @@
 // The memory read of training: softmax over all memory positions, and its gradient.
 //
-//     S = exp(t) Q Kᵀ,  P = softmax(S) over memory,  R_k = P V_k for each object k
+//     S = exp(t) Q Kᵀ,  P = softmax(S - D) over memory,  R_k = P V_k for each object k
 //
 //     dV_k = Pᵀ dR_k,  dP = Σ_k dR_k V_kᵀ,  dS = P ∘ (dP - Σ_m P dP)
 //     dQ = exp(t) dS K,  dK = exp(t) dSᵀ Q,  dt = Σ dS ∘ S = Σ Q ∘ dQ
+//
+// with D = d² / 2σ² in the newest of several frames and 0 elsewhere (MemoryReader's locality).
 //
 // Inference keeps the largest scores only (MemoryReader); training reads everything, as STCN does.
 
@@ -26,6 +28,9 @@ struct MemoryReadOperands {
 /// Reads memory for a batch; one instance serves all frames of a step, `affinity` is theirs.
 final class MemoryReadGradient {
   private let positions: Int
+  private let width: Int
+  /// 1 / 2σ².
+  private let penalty: Float
   private let keyChannels: Int
   private let valueChannels: Int
   private let samples: Int
@@ -47,12 +52,14 @@ final class MemoryReadGradient {
 
   private static let block = 48
 
-  /// Room for `frames` memory frames of `positions` positions.
+  /// Room for `frames` memory frames of `height` · `width` positions.
   init(
-    positions: Int, frames: Int, keyChannels: Int, valueChannels: Int, samples: Int, objects: Int,
-    kernels: Kernels, pool: ThreadPool
+    height: Int, width: Int, frames: Int, keyChannels: Int, valueChannels: Int, samples: Int,
+    objects: Int, locality: Double = 0, kernels: Kernels, pool: ThreadPool
   ) {
-    self.positions = positions
+    positions = height * width
+    self.width = width
+    penalty = locality > 0 ? Float(1 / (2 * locality * locality)) : 0
     self.keyChannels = keyChannels
     self.valueChannels = valueChannels
     self.samples = samples
@@ -113,7 +120,7 @@ final class MemoryReadGradient {
     }
   }
 
-  /// Computes the read-outs and keeps P in `affinity`, `[sample, positions, memory positions]`.
+  /// Computes the read-outs, with locality in the last frame if there are several, and keeps P in `affinity`, `[sample, positions, memory positions]`.
   func forward(
     _ operands: MemoryReadOperands, temperature: Float, affinity: UnsafeMutablePointer<Float>
   ) {
@@ -140,6 +147,13 @@ final class MemoryReadGradient {
       kernels.gemm(
         count, memory, &query, 1, packedKeys.base + sample * keyStride, nil, nil, 0, p, memory,
         .none)
+      if penalty > 0, operands.keys.count > 1 {
+        for row in 0..<count {
+          let (y, x) = (first + row).quotientAndRemainder(dividingBy: width)
+          kernels.subtract_distances(
+            p + row * memory + memory - positions, positions / width, width, y, x, penalty / scale)
+        }
+      }
       kernels.softmax(p, memory, count, memory, scale)
       var weights = vos_segment(base: p, stride: memory, depth: memory)
       for (object, maps) in operands.readouts.enumerated() {

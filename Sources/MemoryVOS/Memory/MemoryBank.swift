@@ -59,6 +59,9 @@ final class MemoryBank {
   /// Frames held.
   var entryCount: Int { keys.count }
 
+  /// The newest frame that is not permanent.
+  var newest: EntryID? { ring.last?.entry }
+
   /// Places of the ring's frames in the sequence of frames that were not permanent, oldest first.
   var ringOrdinals: [Int] { ring.map(\.ordinal) }
 

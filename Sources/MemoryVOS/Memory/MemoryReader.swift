@@ -7,6 +7,11 @@ import Foundation
 /// affinity = exp(t) · kᵢ·q over all memory positions i; the `topK` largest kept; softmax; weighted
 /// sum of values.
 ///
+/// In the newest frame the objects are near where they were: with a `locality` of σ its scores are
+/// lowered by d² / 2σ², d the distance from the query in positions, so that a look-alike further away
+/// is not mistaken for the object (the Gaussian of KMN, Seong et al., ECCV 2020, 3.2, put around the
+/// query instead of the best match).
+///
 /// Computed in tiles of queries whose scores stay in the cache. With keys in int8 the products are
 /// integer sums, and each query has its own unit, which multiplies the scale of its softmax.
 final class MemoryReader {
@@ -17,6 +22,8 @@ final class MemoryReader {
   private let topK: Int
   /// exp(t): queries and keys have unit length, so scores are cosines times this.
   private let scale: Float
+  /// What a squared distance lowers a score by: 1 / 2σ².
+  private let penalty: Float
   private var workers: [Worker]
 
   /// What one thread computes with.
@@ -29,9 +36,10 @@ final class MemoryReader {
     let indices: AlignedStorage<UInt32>
   }
 
-  /// A reader that keeps `topK` entries per query (0: all); `logScale` is t.
-  init(topK: Int, logScale: Float, kernels: Kernels, pool: ThreadPool) {
+  /// A reader that keeps `topK` entries per query (0: all); `logScale` is t, `locality` is σ (0: none).
+  init(topK: Int, logScale: Float, locality: Double = 0, kernels: Kernels, pool: ThreadPool) {
     self.topK = topK
+    penalty = locality > 0 ? Float(1 / (2 * locality * locality)) : 0
     scale = exp(logScale)
     self.kernels = kernels
     self.pool = pool
@@ -56,7 +64,8 @@ final class MemoryReader {
       }
       for index in group { done[index] = true }
       read(
-        query, keys: entries.map(bank.keys(of:)), positions: bank.positions,
+        query, keys: entries.map(bank.keys(of:)), newest: entries.firstIndex { $0 == bank.newest },
+        positions: bank.positions,
         values: group.map { values(of: readouts[$0].0, in: bank).values },
         into: group.map { readouts[$0].1 })
     }
@@ -70,8 +79,8 @@ final class MemoryReader {
   }
 
   private func read(
-    _ query: FeatureMap, keys: [MemoryKeys], positions: Int, values: [AlignedBuffer],
-    into readouts: [FeatureMap]
+    _ query: FeatureMap, keys: [MemoryKeys], newest: Int?, positions: Int,
+    values: [AlignedBuffer], into readouts: [FeatureMap]
   ) {
     let queries = query.shape.height * query.shape.width
     let total = keys.count * positions
@@ -83,6 +92,9 @@ final class MemoryReader {
       let rows = min(tile, queries - first)
       let worker = workers[thread]
       multiply(query, first, rows, by: keys, positions: positions, worker)
+      if let newest, penalty > 0 {
+        localize(query.shape, first, rows, worker, total: total, offset: newest * positions)
+      }
       for row in 0..<rows {
         let (scores, scale) = (worker.scores.base + row * total, scale * worker.units.base[row])
         if keepsAll {
@@ -135,6 +147,18 @@ final class MemoryReader {
         var factor = keys.factor
         kernels.integers.gemm_to_float(rows, positions, &segment, 1, &factor, scores, total)
       }
+    }
+  }
+
+  /// Lowers the scores with one frame, from column `offset` on, by the distances.
+  private func localize(
+    _ shape: FeatureShape, _ first: Int, _ rows: Int, _ worker: Worker, total: Int, offset: Int
+  ) {
+    for row in 0..<rows {
+      let (y, x) = (first + row).quotientAndRemainder(dividingBy: shape.width)
+      kernels.table.subtract_distances(
+        worker.scores.base + row * total + offset, shape.height, shape.width, y, x,
+        penalty / (scale * worker.units.base[row]))
     }
   }
 

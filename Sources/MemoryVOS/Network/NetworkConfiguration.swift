@@ -34,6 +34,9 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
   public var refinementChannels = 0
   /// Entries per query that the memory read keeps; 0 keeps all.
   public var topK = 30
+  /// Deviation, in positions of 16 pixels, of the Gaussian around each query that weighs what the
+  /// memory read takes from the newest frame; 0: none.
+  public var locality = 0.0
 
   /// The configuration of `vos-mobile`.
   public init() {}
@@ -55,6 +58,7 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
     asppRates = try read(.asppRates, defaults.asppRates)
     refinementChannels = try read(.refinementChannels, defaults.refinementChannels)
     topK = try read(.topK, defaults.topK)
+    locality = try read(.locality, defaults.locality)
   }
 
   /// Channels of the features before the last layer, at stride 4.
@@ -95,6 +99,9 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
       return "refinement_channels \(refinementChannels), not in 0…4096"
     }
     guard (0...65536).contains(topK) else { return "top_k \(topK), not in 0…65536" }
+    guard locality == 0 || (0.1...1000).contains(locality) else {
+      return "locality \(locality), neither 0 nor in 0.1…1000"
+    }
     return nil
   }
 
@@ -109,6 +116,7 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
     case asppRates = "aspp_rates"
     case refinementChannels = "refinement_channels"
     case topK = "top_k"
+    case locality
   }
 }
 

@@ -66,7 +66,7 @@ final class TrackerSession {
       keysAreBytes: network.quantized?.convolutions["key"] != nil, kernels: kernels, pool: pool)
     reader = MemoryReader(
       topK: configuration.topK ?? network.configuration.topK, logScale: network.weights["t"][0],
-      kernels: kernels, pool: pool)
+      locality: network.configuration.locality, kernels: kernels, pool: pool)
     imageResizer = FrameResizer(
       from: frameSize, to: networkSize, channels: 3, kernels: kernels, pool: pool)
     maskResizer = FrameResizer(
