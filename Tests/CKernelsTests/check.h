@@ -17,7 +17,8 @@ extern const vos_kernels vos_kernels_portable16;  // the 16-lane code paths on a
 typedef void test_function(const vos_kernels *tested, const vos_kernels *expected);
 
 test_function test_gemm, test_depthwise, test_dilated;                    // products.c
-test_function test_softmax, test_top_k, test_gather, test_packing;        // memory.c
+test_function test_softmax, test_subtract_distances, test_top_k,          // memory.c
+    test_gather, test_packing;
 test_function test_upsample2, test_normalize, test_resize, test_combine,  // maps.c
     test_aggregate, test_argmax, test_max_pool;
 

@@ -103,6 +103,14 @@ static void softmax(float *scores, ptrdiff_t stride, size_t rows, size_t count, 
   }
 }
 
+static void subtract_distances(float *scores, size_t height, size_t width, size_t at_y,
+                               size_t at_x, float factor) {
+  for (size_t i = 0; i < height * width; i++) {
+    const double y = (double)(i / width) - (double)at_y, x = (double)(i % width) - (double)at_x;
+    scores[i] = (float)((double)scores[i] - (double)factor * (y * y + x * x));
+  }
+}
+
 // An entry is chosen when fewer than k others come before it: larger ones, and equal earlier ones.
 static void top_k(const float *scores, ptrdiff_t stride, size_t rows, size_t count, size_t k,
                   float scale, uint32_t *index, float *weight) {
@@ -217,6 +225,7 @@ const vos_kernels vos_kernels_double = {
   .upsample2 = upsample2,
   .normalize = normalize,
   .softmax = softmax,
+  .subtract_distances = subtract_distances,
   .top_k = top_k,
   .gather = gather,
   .pack_columns = pack_columns,

@@ -187,6 +187,7 @@ int main(int argc, char **argv) {
     {"upsample2", test_upsample2}, {"normalize", test_normalize}, {"resize", test_resize},
     {"combine", test_combine},     {"aggregate", test_aggregate}, {"argmax", test_argmax},
     {"dilated", test_dilated},     {"max_pool", test_max_pool},
+    {"subtract_distances", test_subtract_distances},
   };
   const vos_kernels *tables[] = {
     &vos_kernels_scalar,           vos_kernels_for(VOS_ISA_AVX2), vos_kernels_for(VOS_ISA_AVX512),

@@ -64,6 +64,26 @@ void test_softmax(const vos_kernels *tested, const vos_kernels *expected) {
       }
 }
 
+void test_subtract_distances(const vos_kernels *tested, const vos_kernels *expected) {
+  static const size_t heights[] = {1, 2, 30}, widths[] = {1, 3, 7, 8, 9, 15, 16, 17, 31, 54, 129};
+  for (size_t h = 0; h < COUNT(heights); h++)
+    for (size_t w = 0; w < COUNT(widths); w++)
+      for (int corner = 0; corner < 3; corner++) {
+        const size_t y = corner == 0 ? 0 : corner == 1 ? heights[h] - 1 : random_below(heights[h]);
+        const size_t x = corner == 0 ? 0 : corner == 1 ? widths[w] - 1 : random_below(widths[w]);
+        begin("%zu x %zu at %zu, %zu", heights[h], widths[w], y, x);
+        const matrix in = random_scores(1, heights[h] * widths[w], heights[h] * widths[w], flat);
+        matrix out[2];
+        for (int i = 0; i < 2; i++) {
+          out[i] = new_matrix(in.rows, in.columns, in.stride);
+          copy_elements(in, out[i]);
+          (i ? expected : tested)
+              ->subtract_distances(out[i].data, heights[h], widths[w], y, x, 0.0137f);
+        }
+        expect_near(out[0], out[1], 1e-6, 1e-6);
+      }
+}
+
 // MARK: - Top k
 
 typedef struct {

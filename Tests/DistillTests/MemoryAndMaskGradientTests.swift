@@ -17,9 +17,9 @@ private func random(
 
 @Suite("Gradients of memory and masks")
 struct MemoryAndMaskGradientTests {
-  /// Two samples, two objects, two memory frames of `positions` positions.
+  /// Two samples, two objects, two memory frames of 2 · 4 positions.
   private struct Read {
-    let positions = 7
+    let positions = 8
     let keyChannels = 5
     let valueChannels = 16
     var query: [[Double]]
@@ -27,15 +27,24 @@ struct MemoryAndMaskGradientTests {
     var values: [[[[Double]]]]
     var seeds: [[[Double]]]
     var t = 0.6
+    /// Deviation of the Gaussian in the second frame.
+    let locality: Double
 
-    init(_ generator: inout SeededGenerator) {
+    init(locality: Double, _ generator: inout SeededGenerator) {
+      self.locality = locality
       func maps(_ channels: Int) -> [[Double]] {
-        (0..<2).map { _ in random(7 * channels, -1...1, &generator) }
+        (0..<2).map { _ in random(8 * channels, -1...1, &generator) }
       }
       query = maps(5)
       keys = [maps(5), maps(5)]
       values = [[maps(16), maps(16)], [maps(16), maps(16)]]
       seeds = [maps(16), maps(16)]
+    }
+
+    private func lowered(_ i: Int, _ m: Int) -> Double {
+      guard locality > 0, m >= positions else { return 0 }
+      let (y, x) = ((m - positions) / 4 - i / 4, (m - positions) % 4 - i % 4)
+      return Double(y * y + x * x) / (2 * locality * locality)
     }
 
     /// Σ seeds · read-outs, by definition.
@@ -49,7 +58,7 @@ struct MemoryAndMaskGradientTests {
               Double.exponential(t)
                 * (0..<keyChannels).reduce(0) {
                   $0 + query[sample][i * keyChannels + $1] * keys[m * keyChannels + $1]
-                })
+                } - lowered(i, m))
           }
           let sum = scores.reduce(0, +)
           for object in 0..<2 {
@@ -68,10 +77,10 @@ struct MemoryAndMaskGradientTests {
     }
   }
 
-  @Test(arguments: InstructionSet.supported)
-  func memoryRead(_ instructionSet: InstructionSet) {
+  @Test(arguments: InstructionSet.supported, [0, 1.5])
+  func memoryRead(_ instructionSet: InstructionSet, locality: Double) {
     var generator = SeededGenerator(seed: 11)
-    let read = Read(&generator)
+    let read = Read(locality: locality, &generator)
     var held: [AlignedBuffer] = []
     func maps(_ values: [[Double]], zero: Bool = false) -> [UnsafeMutablePointer<Float>] {
       values.map { scalars in
@@ -88,18 +97,18 @@ struct MemoryAndMaskGradientTests {
     }
     for threads in [1, 3] {
       let layer = MemoryReadGradient(
-        positions: 7, frames: 2, keyChannels: 5, valueChannels: 16, samples: 2, objects: 2,
-        kernels: Kernels(instructionSet), pool: ThreadPool(threadCount: threads))
+        height: 2, width: 4, frames: 2, keyChannels: 5, valueChannels: 16, samples: 2, objects: 2,
+        locality: locality, kernels: Kernels(instructionSet), pool: ThreadPool(threadCount: threads))
       var inputs = operands(zero: false)
       inputs.readouts = read.seeds.map { maps($0, zero: true) }
       var gradients = operands(zero: true)
       gradients.readouts = read.seeds.map { maps($0) }
-      let affinity = AlignedBuffer(count: 2 * 7 * 14)
+      let affinity = AlignedBuffer(count: 2 * 8 * 16)
       layer.forward(inputs, temperature: Float(read.t), affinity: affinity.base)
       var objective = 0.0
       for object in 0..<2 {
         for sample in 0..<2 {
-          for index in 0..<7 * 16 {
+          for index in 0..<8 * 16 {
             objective +=
               Double(inputs.readouts[object][sample][index]) * read.seeds[object][sample][index]
           }
@@ -322,13 +331,15 @@ struct TrainingStepTests {
     }
   }
 
-  /// No prior, and the right half of each last object replaced by `value` in the masks of `samples`.
+  /// No prior, and the right half of each last object replaced by `value` in the masks of `samples`,
+  /// or given to the first object.
   ///
   /// The prior is a constant to the gradient but follows the parameters: with an empty one the total
   /// is a function of the parameters that the gradient knows whole.
   private struct HalfDecay: PriorCorruption {
     var samples: Set<Int> = []
     var value: Float = 0
+    var hasHeir = false
 
     func corrupt(
       _ masks: inout [Float], objects: Int, size: FrameSize, sample: Int, frame: Int
@@ -342,12 +353,13 @@ struct TrainingStepTests {
       #expect(masks.count == objects * size.area && frame >= 1)
       guard samples.contains(sample) else { return nil }
       let isReplaced = (0..<size.area).map { $0 % size.width >= size.width / 2 }
-      return MaskDecay(object: objects - 1, isReplaced: isReplaced, value: value)
+      return MaskDecay(
+        object: objects - 1, heir: hasHeir ? 0 : nil, isReplaced: isReplaced, value: value)
     }
   }
 
-  @Test(arguments: [1, 2], [Float(0), 1])
-  func decayedMasks(objects: Int, value: Float) throws {
+  @Test(arguments: [(1, 0, false), (1, 1, false), (2, 0, false), (2, 1, false), (2, 0, true)])
+  func decayedMasks(objects: Int, value: Int, hasHeir: Bool) throws {
     var loss = LossConfiguration()
     loss.hardestShare = 1
     let step = try TrainingStep(.init(), loss: loss, threads: 2)
@@ -355,7 +367,7 @@ struct TrainingStepTests {
     parameters.initialize(seed: 4)
     let batch = batch(objects: objects, frames: 4, teacherChannels: 1)
     let whole = step.run(batch, parameters: parameters, prior: HalfDecay())
-    let decay = HalfDecay(samples: [1], value: value)
+    let decay = HalfDecay(samples: [1], value: Float(value), hasHeir: hasHeir)
     #expect(step.run(batch, parameters: parameters, prior: decay) != whole)
     checkSlope(step, parameters, batch, decay)
     #expect(step.run(batch, parameters: parameters, prior: HalfDecay()) == whole)

@@ -240,8 +240,21 @@ import Testing
     #expect((250...350).contains(lost) && (155...245).contains(gained))
     #expect((190...310).contains(seconds))
     #expect(decay(object, objects: 1, step: 7) == decay(object, objects: 1, step: 7))
-    samples.decay.lost = 1
+    samples.decay.lost = 0
     samples.decay.gained = 0
+    samples.decay.swapped = 0.5
+    var swaps = 0
+    for step in 0..<200 {
+      guard let decay = decay(object + object, objects: 2, step: step) else { continue }
+      swaps += 1
+      #expect(decay.heir == 1 - decay.object && decay.value == 0)
+      let replaced = decay.isReplaced.indices.filter { decay.isReplaced[$0] }
+      #expect(!replaced.isEmpty && replaced.allSatisfy { object[$0] > 0.5 })
+    }
+    #expect((75...125).contains(swaps))
+    #expect((0..<50).allSatisfy { decay(object, objects: 1, step: $0) == nil })
+    samples.decay.swapped = 0
+    samples.decay.lost = 1
     #expect(decay(nothing, objects: 1, step: 0) == nil)
     samples.decay.gained = 0.1
     #expect(samples.problem?.contains("decay") == true)

@@ -51,6 +51,11 @@ struct ObjectChoice {
     count = groups.count
   }
 
+  /// Pixels of the chosen labels, of a picture whose labels have these areas.
+  func area(in areas: [Int]) -> Int {
+    (1...254).reduce(0) { $0 + (table[$1] != 0 ? areas[$1] : 0) }
+  }
+
   /// Chooses among the objects of a picture; `nil` when there are none of at least 16 pixels.
   ///
   /// `separate` is the number of objects to keep apart, 1 to make one of them.
@@ -110,6 +115,7 @@ struct PieceMaker {
       let choice = chosen
         ?? ObjectChoice(areas: entries[0].areas, labels: clip.labels, separate: separate, &random)
     else { return nil }
+    if chosen != nil, choice.area(in: entries[0].areas) == 0 { return nil }
     let warps = warps(
       entries[0], choice: choice, isStill: clip.isStill, isDisplaced: chosen != nil, &random)
     var piece = SamplePiece(
@@ -196,7 +202,7 @@ struct PieceMaker {
     var x = random.real(0...width)
     var y = random.real(0...height)
     if random.chance(recipe.centeredShare) {
-      let area = (1...254).reduce(0) { $0 + (choice.table[$1] != 0 ? entry.areas[$1] : 0) }
+      let area = choice.area(in: entry.areas)
       let pixel = position(of: random.index(area), in: entry.labels.labels, table: choice.table)
       x = Double(pixel % entry.frame.size.width)
       y = Double(pixel / entry.frame.size.width)

@@ -32,7 +32,8 @@ import Testing
   }
 
   private static func read(
-    _ instructionSet: InstructionSet, threads: Int, topK: Int, keysAreBytes: Bool
+    _ instructionSet: InstructionSet, threads: Int, topK: Int, keysAreBytes: Bool,
+    locality: Double = 0
   ) throws -> [Float] {
     let kernels = Kernels(instructionSet)
     let pool = ThreadPool(threadCount: threads)
@@ -41,7 +42,8 @@ import Testing
       positions: positions, keyChannels: keyChannels, valueChannels: valueChannels,
       ringCapacity: 1, keysAreBytes: keysAreBytes, kernels: kernels, pool: pool)
     let reader = MemoryReader(
-      topK: topK, logScale: Float(log(temperature)), kernels: kernels, pool: pool)
+      topK: topK, logScale: Float(log(temperature)), locality: locality, kernels: kernels,
+      pool: pool)
     for frame in 0..<2 {
       let entry = bank.addEntry(
         key: featureMap(keys[frame], channels: keyChannels), isPermanent: frame == 0)
@@ -54,15 +56,20 @@ import Testing
     return readout.scalars
   }
 
-  /// Softmax over the `topK` largest affinities of each query (0: all), weighted sum of values.
-  private static func definition(topK: Int) -> [Float] {
+  /// Softmax over the `topK` largest affinities of each query (0: all), weighted sum of values; those
+  /// with the second frame are lowered by the distances.
+  private static func definition(topK: Int, locality: Double = 0) -> [Float] {
     let keys = keys[0] + keys[1]
     let values = values[0] + values[1]
     return (0..<positions).flatMap { position in
       let scores = (0..<2 * positions).map { entry in
-        (0..<keyChannels).reduce(0.0) {
+        let cosine = (0..<keyChannels).reduce(0.0) {
           $0 + Double(query[position * keyChannels + $1]) * Double(keys[entry * keyChannels + $1])
         }
+        guard locality > 0, entry >= positions else { return cosine }
+        let y = Double(entry / width - height - position / width)
+        let x = Double(entry % width - position % width)
+        return cosine - (y * y + x * x) / (2 * locality * locality * temperature)
       }
       let best = scores.indices.sorted { scores[$0] > scores[$1] }.prefix(
         topK == 0 ? scores.count : topK)
@@ -87,6 +94,17 @@ import Testing
     for set in InstructionSet.supported {
       let actual = try Self.read(set, threads: 2, topK: topK, keysAreBytes: false)
       #expect(Self.error(actual, expected) < 1e-5, "\(set)")
+    }
+  }
+
+  @Test(arguments: [0, 7], [false, true])
+  func theNewestFrameIsReadNearby(topK: Int, keysAreBytes: Bool) throws {
+    let expected = Self.definition(topK: topK, locality: 1.5)
+    #expect(Self.error(Self.definition(topK: topK), expected) > 0.05)
+    for set in InstructionSet.supported {
+      let actual = try Self.read(
+        set, threads: 2, topK: topK, keysAreBytes: keysAreBytes, locality: 1.5)
+      #expect(Self.error(actual, expected) < (keysAreBytes ? 0.03 : 1e-5), "\(set)")
     }
   }
 
