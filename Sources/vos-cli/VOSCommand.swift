@@ -10,9 +10,8 @@ struct VOSCommand: ParsableCommand {
     abstract: "Track hand-annotated objects through video, in real time, on ordinary CPUs.",
     version: "0.1.0",
     subcommands: [
-      TrackCommand.self, ScoreCommand.self, EvaluateCommand.self, RenderSampleCommand.self,
-      InspectCommand.self,
-      BenchmarkCommand.self,
+      TrackCommand.self, ScoreCommand.self, EvaluateCommand.self, TradeoffCommand.self,
+      RenderSampleCommand.self, InspectCommand.self, BenchmarkCommand.self,
       TrainCommand.self, DistillCommand.self, TeachCommand.self,
       AverageCommand.self, RepackCommand.self, QuantizeCommand.self,
     ])

@@ -1,0 +1,108 @@
+import ArgumentParser
+import Foundation
+import FoundationXML
+import TestSupport
+import Testing
+
+@testable import vos_cli
+
+@Suite struct TradeoffTests {
+  private let folder = TemporaryFolder()
+
+  private func plot(_ points: [(String, Double, Double)]) -> TradeoffPlot {
+    TradeoffPlot(
+      points: points.map { .init(name: $0.0, accuracy: $0.1, rate: $0.2) }, title: "a < b",
+      speedLabel: "frames/s")
+  }
+
+  @Test func frontierIsWhatNothingBeats() {
+    let plot = plot([("slow", 90, 5), ("worse", 80, 6), ("fast", 85, 12), ("equal", 85, 12)])
+    #expect(plot.frontier.map(\.name) == ["slow", "fast", "equal"])
+  }
+
+  @Test func pointsLieWithinThePicture() throws {
+    for points in [
+      [("only", 80, 10)], [("a", 0, 0.01), ("b", 100, 1e5)], [("a", 80, 10), ("b", 80, 10)],
+    ] {
+      let svg = plot(points).svg
+      let document = try XMLDocumentCheck(svg)
+      #expect(document.circles.count == points.count)
+      for circle in document.circles {
+        #expect((60...740).contains(circle.x) && (44...408).contains(circle.y), "\(points)")
+      }
+      #expect(svg.contains("a &lt; b") && !svg.contains("nan"))
+    }
+  }
+
+  @Test func higherIsFurtherUpAndFasterFurtherRight() throws {
+    let circles = try XMLDocumentCheck(plot([("a", 90, 5), ("b", 80, 9)]).svg).circles
+    #expect(circles[0].y < circles[1].y && circles[0].x < circles[1].x)
+  }
+
+  @Test func ticksAreRound() {
+    #expect([0.9, 4, 7.9, 10, 23, 170, 1e4].map(TradeoffPlot.tick) == [0.2, 1, 1, 2, 5, 20, 2000])
+  }
+
+  private func evaluation(_ name: String, _ text: String) throws -> String {
+    try Data(text.utf8).write(to: URL(filePath: folder.path(name)))
+    return folder.path(name)
+  }
+
+  private func run(_ arguments: String...) throws {
+    var command = try VOSCommand.parseAsRoot(
+      ["tradeoff", "--output", folder.path("out.svg")] + arguments)
+    try command.run()
+  }
+
+  private static func text(_ overall: Double, threads: Int) -> String {
+    """
+    {"results": [{"name": "n.safetensors", "overall": \(overall)}],
+     "speed": {"framesPerSecond": 11.5, "sequencesAtATime": 2, "threadsEach": \(threads)}}
+    """
+  }
+
+  @Test func drawsWhatEvaluatePrints() throws {
+    let first = try evaluation("a.json", Self.text(0.853, threads: 1))
+    try run(first, "small=" + (try evaluation("b.json", Self.text(0.801, threads: 1))))
+    let svg = try String(contentsOfFile: folder.path("out.svg"), encoding: .utf8)
+    #expect(svg.contains(">n  85.3<") && svg.contains(">small  80.1<") && svg.contains("2 threads"))
+  }
+
+  @Test func saysWhatIsWrongWithAFile() throws {
+    let good = try evaluation("a.json", Self.text(0.853, threads: 1))
+    let other = try evaluation("b.json", Self.text(0.853, threads: 2))
+    let broken = try evaluation("c.json", "{\"results\": []}")
+    for (arguments, part) in [
+      ([good, other], "2 threads"), ([broken], "evaluate --json"),
+      ([folder.path("no.json")], "cannot be read"),
+    ] {
+      var command = try VOSCommand.parseAsRoot(
+        ["tradeoff", "--output", folder.path("no.svg")] + arguments)
+      let error = #expect(throws: TradeoffError.self) { try command.run() }
+      #expect(error?.description.contains(part) == true)
+    }
+    #expect(!FileManager.default.fileExists(atPath: folder.path("no.svg")))
+  }
+}
+
+/// The circles of an SVG, which must be well-formed XML.
+private final class XMLDocumentCheck: NSObject, XMLParserDelegate {
+  private(set) var circles: [(x: Double, y: Double)] = []
+
+  init(_ svg: String) throws {
+    super.init()
+    let parser = XMLParser(data: Data(svg.utf8))
+    parser.delegate = self
+    try #require(parser.parse(), "not XML: \(svg)")
+  }
+
+  func parser(
+    _ parser: XMLParser, didStartElement name: String, namespaceURI: String?,
+    qualifiedName: String?, attributes: [String: String]
+  ) {
+    guard name == "circle", let x = attributes["cx"].flatMap(Double.init),
+      let y = attributes["cy"].flatMap(Double.init)
+    else { return }
+    circles.append((x, y))
+  }
+}
