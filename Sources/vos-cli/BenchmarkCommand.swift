@@ -11,7 +11,8 @@ struct BenchmarkCommand: ParsableCommand {
     discussion: """
       Tracks a synthetic clip whose frames are in memory: no decoding, no writing. After a warm-up \
       that fills the memory it reports the median and the 95th percentile of every stage and of \
-      the whole step, frames per second, peak memory, and the machine.
+      the whole step, frames per second, peak memory, and the machine. Two frames are in memory \
+      unless --memory says otherwise, as in the published comparisons.
 
       EXAMPLES:
         vos-cli benchmark
@@ -69,13 +70,15 @@ struct BenchmarkCommand: ParsableCommand {
     guard case .exact(let frameSize) = size else { return }
     let path = try CheckpointLocation.path(checkpoint)
     let network = try Network(checkpoint: path)
-    let configuration = engine.configuration(size: size)
+    var configuration = engine.configuration(size: size)
+    let memory = engine.memory ?? 2
+    configuration.memoryFrames = memory
     var tracker = try Tracker(
       network: network, frameSize: frameSize, configuration: configuration)
     let scene = SampleScene(named: .standard, size: frameSize, frameCount: 72)
     let frames = (0..<8).map { scene.frame(at: $0).frame }
     _ = try tracker.step(frames[0], mask: Self.mask(objects: objects, size: frameSize))
-    let warmUp = engine.memory + 4
+    let warmUp = memory + 4
     var step: [Double] = []
     var stages: [(name: String, seconds: [Double])] = tracker.timings.stages.map { ($0.name, []) }
     for index in 1...warmUp + steps {
@@ -99,7 +102,7 @@ struct BenchmarkCommand: ParsableCommand {
       framesPerSecond: JSONOutput.rounded(1 / (step.sorted()[step.count / 2]), digits: 2),
       peakMemoryMb: JSONOutput.rounded(Double(Machine.peakMemory) / 1e6, digits: 1),
       networkInput: "\(input.height)x\(input.width)", objects: objects,
-      memoryFrames: engine.memory, topK: engine.topK ?? network.configuration.topK,
+      memoryFrames: memory, topK: engine.topK ?? network.configuration.topK,
       threads: engine.threads ?? Machine().cores, steps: steps, checkpoint: path,
       checkpointSha256: Digest.sha256(FileManager.default.contents(atPath: path) ?? Data()),
       version: VOSCommand.configuration.version, machine: Machine())

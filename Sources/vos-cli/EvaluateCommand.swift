@@ -163,7 +163,7 @@ struct EvaluateCommand: ParsableCommand {
   private func settings(digest: String) -> String {
     """
     checkpoint \(digest)
-    size \(size.defaultValueDescription), memory \(engine.memory) \
+    size \(size.defaultValueDescription), memory \(engine.memory.map(String.init) ?? "default") \
     every \(engine.memoryInterval), top-k \
     \(engine.topK.map(String.init) ?? "default")
     protocol \(rules.scoringProtocol.rawValue), resolution \(resolution)

@@ -25,8 +25,9 @@ struct InspectCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Network input, HxW.", valueName: "HxW"))
   var size = SizeOption.exact(FrameSize(width: 864, height: 480))
 
-  @Option(help: ArgumentHelp("Frames in memory.", valueName: "frames"))
-  var memory = 2
+  @Option(
+    help: ArgumentHelp("Frames in memory (default: the checkpoint's).", valueName: "frames"))
+  var memory: Int?
 
   @Option(help: ArgumentHelp("Memory entries that each position reads; 0: all.", valueName: "n"))
   var topK: Int?
@@ -38,7 +39,9 @@ struct InspectCommand: ParsableCommand {
   var json = false
 
   func validate() throws {
-    guard memory >= 1 else { throw ValidationError("--memory \(memory): at least 1 is needed") }
+    if let memory, memory < 1 {
+      throw ValidationError("--memory \(memory): at least 1 is needed")
+    }
     guard topK ?? 0 >= 0 else { throw ValidationError("--top-k must not be negative") }
     guard case .exact = size else { throw ValidationError("--size needs height and width: HxW") }
   }
@@ -104,6 +107,7 @@ struct InspectCommand: ParsableCommand {
     configuration.inputSize = .exact(asked)
     let input = configuration.networkSize(for: asked)
     let kept = topK ?? network.configuration.topK
+    let memory = memory ?? network.configuration.memoryFrames
     let cost = network.multiplyAdds(at: input, memoryFrames: memory, topK: kept)
     return Cost(
       input: "\(input.height)x\(input.width)", memoryFrames: memory, topK: kept,

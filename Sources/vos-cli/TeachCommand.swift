@@ -103,7 +103,8 @@ struct TeachCommand: ParsableCommand {
     options.teacher.size = size
     options.teacher.scales = scales.split(separator: ",").compactMap { Double($0) }
     options.teacher.flip = flip
-    options.teacher.memory = engine.memory
+    options.teacher.memory =
+      try engine.memory ?? Network(checkpoint: path).configuration.memoryFrames
     options.teacher.topK = engine.topK ?? -1
     options.data = DatasetRecipe(kind, path: data)
     options.data.list = list

@@ -116,7 +116,7 @@ struct Validation {
       let network = try Network(student)
       var configuration = Tracker.Configuration()
       configuration.inputSize = .shortSide(recipe.size)
-      configuration.memoryFrames = recipe.memory
+      configuration.memoryFrames = recipe.memory > 0 ? recipe.memory : nil
       configuration.threads = threads
       var objects: [ObjectScore] = []
       for (index, part) in parts.enumerated() {
@@ -148,7 +148,7 @@ struct Validation {
       let source = try Media.openFrames(images)
       var configuration = Tracker.Configuration()
       configuration.inputSize = .shortSide(recipe.size)
-      configuration.memoryFrames = recipe.memory
+      configuration.memoryFrames = recipe.memory > 0 ? recipe.memory : nil
       configuration.threads = threads
       var tracker = try Tracker(
         network: try Network(student), frameSize: source.size, configuration: configuration)

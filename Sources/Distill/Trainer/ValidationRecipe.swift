@@ -14,8 +14,8 @@ public struct ValidationRecipe: Codable, Sendable, Hashable {
   public var frames = 0
   /// Short side of the network's input in pixels.
   public var size = 480
-  /// Frames in memory, the first included.
-  public var memory = 2
+  /// Frames in memory, the first included; 0 for the network's own number.
+  public var memory = 0
   /// How davis sets are scored; youtube-vos sets have their own protocol.
   public var scoringProtocol = ScoringProtocol.davis2017
 
@@ -39,7 +39,7 @@ public struct ValidationRecipe: Codable, Sendable, Hashable {
       return "frames \(frames), expected 0 (all) or at least 3: the first and the last do not count"
     }
     guard (16...4096).contains(size) else { return "size \(size), not in 16…4096" }
-    guard (1...1024).contains(memory) else { return "memory \(memory), not in 1…1024" }
+    guard (0...1024).contains(memory) else { return "memory \(memory), not in 0…1024" }
     guard scoringProtocol != .youTubeVOS else {
       return "protocol youtube-vos is for youtube-vos sets; expected davis2017, davis2016 or folder"
     }

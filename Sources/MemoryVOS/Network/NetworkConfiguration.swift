@@ -37,6 +37,8 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
   /// Deviation, in positions of 16 pixels, of the Gaussian around each query that weighs what the
   /// memory read takes from the newest frame; 0: none.
   public var locality = 0.0
+  /// Frames that a tracker keeps in memory unless it is told otherwise, the first included.
+  public var memoryFrames = 2
 
   /// The configuration of `vos-mobile`.
   public init() {}
@@ -59,6 +61,7 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
     refinementChannels = try read(.refinementChannels, defaults.refinementChannels)
     topK = try read(.topK, defaults.topK)
     locality = try read(.locality, defaults.locality)
+    memoryFrames = try read(.memoryFrames, defaults.memoryFrames)
   }
 
   /// Channels of the features before the last layer, at stride 4.
@@ -99,6 +102,9 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
       return "refinement_channels \(refinementChannels), not in 0…4096"
     }
     guard (0...65536).contains(topK) else { return "top_k \(topK), not in 0…65536" }
+    guard (1...1024).contains(memoryFrames) else {
+      return "memory_frames \(memoryFrames), not in 1…1024"
+    }
     guard locality == 0 || (0.1...1000).contains(locality) else {
       return "locality \(locality), neither 0 nor in 0.1…1000"
     }
@@ -117,6 +123,7 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
     case refinementChannels = "refinement_channels"
     case topK = "top_k"
     case locality
+    case memoryFrames = "memory_frames"
   }
 }
 

@@ -19,6 +19,7 @@ final class TrackerSession {
 
   let frameSize: FrameSize
   let networkSize: FrameSize
+  let memoryFrames: Int
   let kernels: Kernels
   let pool: ThreadPool
   let labelWriter: LabelWriter
@@ -41,6 +42,7 @@ final class TrackerSession {
   ) throws(TrackerError) {
     self.frameSize = frameSize
     networkSize = try Self.checkedSize(configuration, frameSize)
+    memoryFrames = configuration.memoryFrames ?? network.configuration.memoryFrames
     let instructionSet: InstructionSet
     if let chosen = configuration.instructionSet {
       instructionSet = chosen
@@ -62,7 +64,7 @@ final class TrackerSession {
     bank = MemoryBank(
       positions: networkSize.area / 256, keyChannels: network.configuration.keyChannels,
       valueChannels: network.configuration.valueChannels,
-      ringCapacity: configuration.memoryFrames - 1, interval: configuration.memoryInterval,
+      ringCapacity: memoryFrames - 1, interval: configuration.memoryInterval,
       keysAreBytes: network.quantized?.convolutions["key"] != nil, kernels: kernels, pool: pool)
     reader = MemoryReader(
       topK: configuration.topK ?? network.configuration.topK, logScale: network.weights["t"][0],
@@ -82,8 +84,8 @@ final class TrackerSession {
   private static func checkedSize(
     _ configuration: Tracker.Configuration, _ frameSize: FrameSize
   ) throws(TrackerError) -> FrameSize {
-    guard configuration.memoryFrames >= 1 else {
-      throw .init("a memory of \(configuration.memoryFrames) frames: at least 1 is needed")
+    guard configuration.memoryFrames ?? 1 >= 1 else {
+      throw .init("a memory of \(configuration.memoryFrames ?? 0) frames: at least 1 is needed")
     }
     guard configuration.memoryInterval >= 1 else {
       throw .init("a memory interval of \(configuration.memoryInterval): at least 1 is needed")

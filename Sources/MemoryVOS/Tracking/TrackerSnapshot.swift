@@ -17,7 +17,7 @@ extension Tracker {
   /// The newest frame as `replay` wants it; `mask` is what `step` was given.
   func snapshot(frame: Int, mask: LabelMap?) -> TrackerSnapshot {
     let given = Set(mask?.objects ?? [])
-    let hasRing = configuration.memoryFrames > 1
+    let hasRing = session.memoryFrames > 1
     let remembered = session.objects.map(\.id).filter { hasRing && !given.contains($0) }
     return TrackerSnapshot(
       frame: frame,

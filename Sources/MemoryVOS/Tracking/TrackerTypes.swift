@@ -16,11 +16,12 @@ extension Tracker {
 
     /// Network input; 480 is the height that DAVIS scores are given for.
     public var inputSize = InputSize.shortSide(480)
-    /// Frames in memory, the first included: 2 is the first and the newest.
+    /// Frames in memory, the first included: 2 is the first and the newest; `nil` takes the
+    /// checkpoint's value.
     ///
     /// Further ones are every `memoryInterval`-th of the past. More annotated frames come on top. At
     /// least 1.
-    public var memoryFrames = 2
+    public var memoryFrames: Int?
     /// Frames between those that stay in a memory of more than two; at least 1.
     public var memoryInterval = 5
     /// Memory entries that each position reads; 0 reads all; `nil` takes the checkpoint's value.

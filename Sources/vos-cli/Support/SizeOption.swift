@@ -38,9 +38,9 @@ enum SizeOption: ExpressibleByArgument {
 struct EngineOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Frames in memory, the first included; further annotated frames come on top.",
-      valueName: "frames"))
-  var memory = 2
+      "Frames in memory, the first included; further annotated frames come on top (default: the "
+        + "checkpoint's, 3 for vos-mobile).", valueName: "frames"))
+  var memory: Int?
 
   @Option(
     help: ArgumentHelp(
@@ -58,7 +58,9 @@ struct EngineOptions: ParsableArguments {
   var threads: Int?
 
   func validate() throws {
-    guard memory >= 1 else { throw ValidationError("--memory \(memory): at least 1 is needed") }
+    if let memory, memory < 1 {
+      throw ValidationError("--memory \(memory): at least 1 is needed")
+    }
     guard memoryInterval >= 1 else {
       throw ValidationError("--memory-interval \(memoryInterval): at least 1 is needed")
     }

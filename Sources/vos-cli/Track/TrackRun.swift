@@ -156,12 +156,14 @@ final class TrackRun: PropagationOutput {
     var bytes: [UInt8] = []
     for name in weights.names { bytes += weights.tensors[name]?.bytes ?? [] }
     let masks = annotations.map { "\($0.frame):\(Digest.sha256($0.mask.labels))" }
+    bytes += Array((weights.metadata["configuration"] ?? "").utf8)
     let topK = command.engine.topK.map(String.init) ?? "default"
+    let memory = command.engine.memory.map(String.init) ?? "default"
     return [
       URL(filePath: command.input).path, Digest.sha256(bytes), masks.joined(separator: ","),
       "start \(command.start)", "end \(command.end.map(String.init) ?? "none")",
       "every \(command.every)", "size \(command.size.defaultValueDescription)",
-      "memory \(command.engine.memory) every \(command.engine.memoryInterval)", "top-k \(topK)",
+      "memory \(memory) every \(command.engine.memoryInterval)", "top-k \(topK)",
     ].joined(separator: "; ")
   }
 }
