@@ -46,17 +46,26 @@ struct TrainingOptions: ParsableArguments {
   }
 
   /// The recipe with `--init` applied, and the folder to which its paths are relative.
+  ///
+  /// What the recipe leaves out of `network` is as in the checkpoint to start from.
   func read() throws -> (recipe: Recipe, folder: String) {
     let path = recipe ?? ""
     guard let data = FileManager.default.contents(atPath: path) else {
       throw CommandFailure("\(path): the recipe cannot be read; check the path")
     }
-    var recipe = try Recipe(json: String(decoding: data, as: UTF8.self), name: path)
-    if let initial {
-      recipe.initial = URL(filePath: initial).standardizedFileURL.path
+    let json = String(decoding: data, as: UTF8.self)
+    let folder = URL(filePath: path).standardizedFileURL.deletingLastPathComponent()
+    var recipe = try Recipe(json: json, name: path)
+    let start = initial.map { URL(filePath: $0) } ?? URL(filePath: recipe.initial, relativeTo: folder)
+    if initial != nil || !recipe.initial.isEmpty {
+      let network = try Network.configuration(of: Checkpoint(path: start.standardizedFileURL.path))
+      recipe = try Recipe(json: json, name: path, network: network)
+    }
+    if initial != nil {
+      recipe.initial = start.standardizedFileURL.path
       recipe.pretrained = ""
     }
-    return (recipe, URL(filePath: path).standardizedFileURL.deletingLastPathComponent().path)
+    return (recipe, folder.path)
   }
 
   /// Runs the recipe.

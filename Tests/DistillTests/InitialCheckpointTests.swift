@@ -10,9 +10,10 @@ import Testing
 @Suite("Initial checkpoints") struct InitialCheckpointTests {
   /// Additions to the shipped network, and the prefix of their tensors.
   static let additions: [(prefix: String, configuration: NetworkConfiguration)] = {
-    var refined = NetworkConfiguration()
+    let shipped = (try? ShippedCheckpoint.network.get().configuration) ?? NetworkConfiguration()
+    var refined = shipped
     refined.refinementChannels = 16
-    var pyramid = NetworkConfiguration()
+    var pyramid = shipped
     pyramid.asppRates = [1, 3, 6]
     return [("h2.", refined), ("a16.", pyramid)]
   }()

@@ -64,7 +64,9 @@ import Testing
     for preset in NetworkConfiguration.presets {
       #expect(NetworkConfiguration(preset: preset)?.problem == nil, "\(preset)")
     }
-    #expect(NetworkConfiguration(preset: "vos-mobile") == NetworkConfiguration())
+    var mobile = NetworkConfiguration()
+    (mobile.locality, mobile.memoryFrames) = (6, 3)
+    #expect(NetworkConfiguration(preset: "vos-mobile") == mobile)
     for (network, message) in [
       ("{\"preset\": \"vos-teecher\"}", "did you mean 'vos-teacher'?"),
       ("{\"preset\": 3}", "'network.preset': expected text"),

@@ -56,10 +56,15 @@ public struct Recipe: Codable, Sendable, Hashable {
   /// - Parameters:
   ///   - json: a JSON object.
   ///   - name: the file, for errors.
+  ///   - network: what `network` leaves out, unless it names a preset: that of the checkpoint to start
+  ///     from, if there is one.
   /// - Throws: `TrainingError` for text that is no JSON, unknown keys (with the likeliest one), values
   ///   of another type, and values that are impossible.
-  public init(json: String, name: String) throws(TrainingError) {
+  public init(
+    json: String, name: String, network: NetworkConfiguration = .init()
+  ) throws(TrainingError) {
     var defaults = Self()
+    defaults.network = network
     let json = try RecipeJSON.takePreset(json, into: &defaults.network, name: name)
     self = try RecipeJSON.read(
       json, defaults: defaults,

@@ -41,7 +41,10 @@ extension Network {
       simulation: try Self.simulation(of: checkpoint))
   }
 
-  static func configuration(
+  /// The configuration in a checkpoint's metadata, or the default one.
+  ///
+  /// - Throws: `CheckpointError` when it cannot be read, or is impossible.
+  package static func configuration(
     of checkpoint: Checkpoint
   ) throws(CheckpointError) -> NetworkConfiguration {
     guard let json = checkpoint.metadata["configuration"] else { return NetworkConfiguration() }

@@ -3,7 +3,8 @@
 
 /// Sizes and options of a network.
 ///
-/// One immutable value; the defaults are `vos-mobile`.
+/// One immutable value; the defaults are the prototype of `vos-mobile`, as are those of checkpoints that
+/// leave values out.
 public struct NetworkConfiguration: Sendable, Hashable, Codable {
   /// What computes the image's features.
   public enum Encoder: String, Sendable, Codable, CaseIterable {
@@ -40,7 +41,7 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
   /// Frames that a tracker keeps in memory unless it is told otherwise, the first included.
   public var memoryFrames = 2
 
-  /// The configuration of `vos-mobile`.
+  /// The configuration of the prototype of `vos-mobile`.
   public init() {}
 
   /// Reads the keys that are there and takes the defaults for the others.
@@ -133,9 +134,11 @@ extension NetworkConfiguration {
 
   /// A configuration by its name; `nil` for others than `presets`.
   ///
-  /// `vos-mobile-lite` has narrower value encoder and decoder, `vos-mobile-plus` an atrous pyramid and
+  /// All read the newest frame nearby and keep three frames in memory. `vos-mobile-lite` has narrower value encoder and decoder, `vos-mobile-plus` an atrous pyramid and
   /// a refinement head; `vos-teacher` has a ResNet-18, wide values and decoder, and both.
   public init?(preset: String) {
+    locality = 6
+    memoryFrames = 3
     switch preset {
     case "vos-mobile": break
     case "vos-mobile-lite": decoderWidth = 0.5
