@@ -1,0 +1,50 @@
+import ArgumentParser
+import Distill
+import Foundation
+import MemoryVOS
+import TestSupport
+import Testing
+
+@testable import vos_cli
+
+/// What a recipe leaves out of the network is as in the checkpoint that the training starts from.
+@Suite struct TrainingOptionsTests {
+  private let folder = TemporaryFolder()
+
+  private func read(_ more: String, _ arguments: String...) throws -> Recipe {
+    try Data("{\"data\": [{\"path\": \"d\", \"list\": \"l\"}]\(more)}".utf8).write(
+      to: URL(filePath: folder.path("r.json")))
+    return try TrainingOptions.parse([folder.path("r.json"), "--output", "out"] + arguments)
+      .read().recipe
+  }
+
+  private func checkpoint(_ configuration: String) throws -> String {
+    try Checkpoint(metadata: ["configuration": configuration], tensors: [:]).write(
+      to: folder.path("start.safetensors"))
+    return folder.path("start.safetensors")
+  }
+
+  @Test func networksComeFromTheCheckpointToStartFrom() throws {
+    let start = try checkpoint(#"{"key_channels": 32, "locality": 5, "memory_frames": 4}"#)
+    var expected = NetworkConfiguration()
+    #expect(try read("").network == expected)
+    (expected.keyChannels, expected.locality, expected.memoryFrames) = (32, 5, 4)
+    #expect(try read("", "--init", start).network == expected)
+    #expect(try read(", \"initial\": \"start.safetensors\"").network == expected)
+    expected.locality = 2
+    let given = ", \"network\": {\"locality\": 2}"
+    let recipe = try read(given, "--init", start)
+    #expect(recipe.network == expected && recipe.initial == start)
+    #expect(
+      try read(", \"network\": {\"preset\": \"vos-mobile-lite\"}", "--init", start).network
+        == NetworkConfiguration(preset: "vos-mobile-lite"))
+  }
+
+  @Test func aCheckpointThatCannotBeReadIsAnError() throws {
+    #expect(throws: CheckpointError.self) {
+      try read(", \"initial\": \"none.safetensors\"")
+    }
+    let start = try checkpoint(#"{"locality": -1}"#)
+    #expect(throws: CheckpointError.self) { try read("", "--init", start) }
+  }
+}
