@@ -1,5 +1,4 @@
 import ArgumentParser
-import Distill
 import Foundation
 import MemoryVOS
 import TestSupport
@@ -11,11 +10,15 @@ import Testing
 @Suite struct TrainingOptionsTests {
   private let folder = TemporaryFolder()
 
-  private func read(_ more: String, _ arguments: String...) throws -> Recipe {
+  private func read(
+    _ more: String, _ arguments: String...
+  ) throws -> (network: NetworkConfiguration, initial: String) {
     try Data("{\"data\": [{\"path\": \"d\", \"list\": \"l\"}]\(more)}".utf8).write(
       to: URL(filePath: folder.path("r.json")))
-    return try TrainingOptions.parse([folder.path("r.json"), "--output", "out"] + arguments)
-      .read().recipe
+    let options = try TrainingOptions.parse(
+      [folder.path("r.json"), "--output", "out"] + arguments)
+    let recipe = try options.read().recipe
+    return (recipe.network, recipe.initial)
   }
 
   private func checkpoint(_ configuration: String) throws -> String {
