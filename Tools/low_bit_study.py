@@ -1,9 +1,10 @@
 """What a network loses when its weights and activations have few bits: one table, one command.
 
     python low_bit_study.py CHECKPOINT --calibrate DAVIS/2016/train --evaluate DAVIS/2016/val --output study
-        [--bits 32/32 8/8 8/7 6/6 6/4 4/8] [--sizes 240 360 480] [--recipe qat.json] [--resolution 480p]
+        [--bits 32/32 8/8 8/7 6/6 6/4 4/8] [--sizes 240 360 480] [--recipe qat.json]
 
---calibrate and --evaluate name a data set in DAVIS's layout as ROOT/YEAR/SET. For each pair of bits (weights /
+--calibrate and --evaluate name a data set in DAVIS's layout as ROOT/YEAR/SET, with :FOLDER behind it where JPEGImages
+and Annotations hold another folder than 480p. For each pair of bits (weights /
 activations) the checkpoint is quantised after training (`vos-cli quantize`: 8/7 as the kernels compute it,
 others simulated) and scored at each size (`vos-cli evaluate`). With --recipe, each pair but 32/32 is also
 trained: `vos-cli distill` runs the recipe with 'quantization' set to these bits and 'initial' to CHECKPOINT.
@@ -52,8 +53,9 @@ class Study:
         self.layers = None
 
     def data(self, place):
+        place, _, resolution = place.partition(":")
         root, year, name = place.rsplit("/", 2)
-        return root, ["--year", year, "--set", name, "--resolution", self.options.resolution]
+        return root, ["--year", year, "--set", name, "--resolution", resolution or "480p"]
 
     def quantize(self, checkpoint, bits, name, calibrated):
         """The checkpoint with these bits: its path and the megabytes of its tensors."""
@@ -140,13 +142,12 @@ def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkpoint")
-    parser.add_argument("--calibrate", required=True, metavar="ROOT/YEAR/SET")
-    parser.add_argument("--evaluate", required=True, metavar="ROOT/YEAR/SET")
+    parser.add_argument("--calibrate", required=True, metavar="ROOT/YEAR/SET[:FOLDER]")
+    parser.add_argument("--evaluate", required=True, metavar="ROOT/YEAR/SET[:FOLDER]")
     parser.add_argument("--output", required=True)
     parser.add_argument("--bits", nargs="+", default=[FLOAT, "8/8", KERNELS, "6/6", "6/4", "4/8"])
     parser.add_argument("--sizes", nargs="+", type=int, default=[240, 360, 480])
     parser.add_argument("--recipe", help="a training recipe with a teacher")
-    parser.add_argument("--resolution", default="480p")
     parser.add_argument("--protocol", default="davis2016")
     parser.add_argument("--vos-cli", default="vos-cli")
     options = parser.parse_args()
