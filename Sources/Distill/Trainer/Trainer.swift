@@ -46,7 +46,7 @@ public final class Trainer {
   public let recipe: Recipe
   /// The folder of the results.
   public let output: String
-  /// What the initial checkpoint lacks, one line for each tensor.
+  /// What the initial checkpoint has too much of or lacks: a line if it is wider, one for each tensor.
   public let notes: [String]
   /// Steps that are done.
   public var step: Int { state.step }
@@ -118,7 +118,14 @@ public final class Trainer {
     func path(_ name: String) -> String { name.hasPrefix("/") ? name : folder + "/" + name }
     do throws(CheckpointError) {
       if !recipe.initial.isEmpty {
-        notes = try parameters.load(initial: try Checkpoint(path: path(recipe.initial)))
+        let whole = try Checkpoint(path: path(recipe.initial))
+        let initial = try whole.narrowed(to: recipe.network)
+        if initial.parameterCount < whole.parameterCount {
+          notes.append(
+            "\(whole.path) is wider: started from its strongest channels, "
+              + "\(initial.parameterCount) of \(whole.parameterCount) parameters")
+        }
+        notes += try parameters.load(initial: initial)
       } else if !recipe.pretrained.isEmpty {
         try parameters.load(
           pretrained: try Checkpoint(path: path(recipe.pretrained)), prefix: "k.")
