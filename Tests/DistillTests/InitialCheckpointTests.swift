@@ -33,8 +33,8 @@ import Testing
       #expect(note.hasSuffix("zero") == entry.name.hasPrefix("\(prefix)b."))
     }
     var tensors = parameters.tensors
-    let extended = try Network(Checkpoint(metadata: metadata(configuration), tensors: tensors))
-    #expect(try difference(extended, shipped) < 1e-4)
+    let extended = try Network(Checkpoint(metadata: Self.metadata(configuration), tensors: tensors))
+    #expect(try Self.difference(extended, shipped) < 1e-4)
 
     // The comparison sees the addition as soon as its last layer is not zero.
     for name in tensors.keys where name.hasPrefix("\(prefix)b.") {
@@ -42,11 +42,11 @@ import Testing
       tensors[name] = CheckpointTensor(
         shape: shape, floats: [Float](repeating: 0.3, count: shape.reduce(1, *)))
     }
-    let changed = try Network(Checkpoint(metadata: metadata(configuration), tensors: tensors))
-    #expect(try difference(changed, shipped) > 1e-3)
+    let changed = try Network(Checkpoint(metadata: Self.metadata(configuration), tensors: tensors))
+    #expect(try Self.difference(changed, shipped) > 1e-3)
   }
 
-  private func metadata(_ configuration: NetworkConfiguration) throws -> [String: String] {
+  static func metadata(_ configuration: NetworkConfiguration) throws -> [String: String] {
     [
       "architecture": Network.architecture,
       "configuration": String(
@@ -55,7 +55,7 @@ import Testing
   }
 
   /// The largest difference of an object's probabilities over three frames.
-  private func difference(_ a: Network, _ b: Network) throws -> Float {
+  static func difference(_ a: Network, _ b: Network) throws -> Float {
     let scene = SampleScene(
       named: .standard, size: FrameSize(width: 160, height: 96), frameCount: 3)
     var configuration = Tracker.Configuration()
