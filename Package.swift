@@ -78,7 +78,7 @@ let package = Package(
     .testTarget(
       name: "CLITests",
       dependencies: [
-        "vos-cli", "MemoryVOS", "TestSupport",
+        "vos-cli", "MemoryVOS", "Distill", "TestSupport",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: swiftSettings),

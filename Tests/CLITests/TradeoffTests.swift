@@ -21,9 +21,10 @@ import Testing
   }
 
   @Test func pointsLieWithinThePicture() throws {
-    for points in [
+    let sets: [[(String, Double, Double)]] = [
       [("only", 80, 10)], [("a", 0, 0.01), ("b", 100, 1e5)], [("a", 80, 10), ("b", 80, 10)],
-    ] {
+    ]
+    for points in sets {
       let svg = plot(points).svg
       let document = try XMLDocumentCheck(svg)
       #expect(document.circles.count == points.count)
