@@ -39,8 +39,10 @@ struct TradeoffCommand: ParsableCommand {
       let evaluation = try Evaluation(path: path)
       let name = parts.count > 1 ? parts[0] : evaluation.name
       read.append(
-        (.init(name: name, accuracy: 100 * evaluation.overall, rate: evaluation.rate),
-          evaluation.threads, path))
+        (
+          .init(name: name, accuracy: 100 * evaluation.overall, rate: evaluation.rate),
+          evaluation.threads, path
+        ))
     }
     let threads = read[0].threads
     for other in read where other.threads != threads {
@@ -50,7 +52,8 @@ struct TradeoffCommand: ParsableCommand {
     }
     let plot = TradeoffPlot(
       points: read.map(\.point), title: title,
-      speedLabel: "frames per second in tracking steps, \(threads) thread\(threads == 1 ? "" : "s")")
+      speedLabel: "frames per second in tracking steps, \(threads) thread\(threads == 1 ? "" : "s")"
+    )
     try Data(plot.svg.utf8).write(to: URL(fileURLWithPath: output), options: .atomic)
     print("\(read.count) points in \(output)")
   }
@@ -91,7 +94,8 @@ private struct Evaluation {
     } catch is DecodingError {
       throw TradeoffError("\(path): not what 'vos-cli evaluate --json' prints")
     } catch {
-      throw TradeoffError("\(path): cannot be read; expected a file made by 'vos-cli evaluate --json'")
+      throw TradeoffError(
+        "\(path): cannot be read; expected a file made by 'vos-cli evaluate --json'")
     }
     let speed = file.speed
     guard let result = file.results.first, result.overall.isFinite, speed.framesPerSecond > 0,

@@ -56,7 +56,8 @@ struct TrainingOptions: ParsableArguments {
     let json = String(decoding: data, as: UTF8.self)
     let folder = URL(filePath: path).standardizedFileURL.deletingLastPathComponent()
     var recipe = try Recipe(json: json, name: path)
-    let start = initial.map { URL(filePath: $0) } ?? URL(filePath: recipe.initial, relativeTo: folder)
+    let start =
+      initial.map { URL(filePath: $0) } ?? URL(filePath: recipe.initial, relativeTo: folder)
     if initial != nil || !recipe.initial.isEmpty {
       let network = try Network.configuration(of: Checkpoint(path: start.standardizedFileURL.path))
       recipe = try Recipe(json: json, name: path, network: network)

@@ -75,7 +75,8 @@ import Testing
     let recipe = try SyntheticData.davis(folder, name: "gaps")
     for index in 0..<8 where index % 2 == 1 {
       try MaskFile.write(
-        LabelMap(size: SyntheticData.size), to: folder.path("gaps/Annotations/tiny/a/0000\(index).png"))
+        LabelMap(size: SyntheticData.size),
+        to: folder.path("gaps/Annotations/tiny/a/0000\(index).png"))
     }
     let datasets = [try Dataset.open(recipe)]
     let maker = try SampleMaker(

@@ -98,7 +98,8 @@ struct MemoryAndMaskGradientTests {
     for threads in [1, 3] {
       let layer = MemoryReadGradient(
         height: 2, width: 4, frames: 2, keyChannels: 5, valueChannels: 16, samples: 2, objects: 2,
-        locality: locality, kernels: Kernels(instructionSet), pool: ThreadPool(threadCount: threads))
+        locality: locality, kernels: Kernels(instructionSet), pool: ThreadPool(threadCount: threads)
+      )
       var inputs = operands(zero: false)
       inputs.readouts = read.seeds.map { maps($0, zero: true) }
       var gradients = operands(zero: true)

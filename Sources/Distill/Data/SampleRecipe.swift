@@ -14,8 +14,9 @@ public struct SampleRecipe: Codable, Sendable, Hashable {
   public var objects = 2
   /// Share of such batches' samples that take all objects from one clip where it has enough.
   public var ownObjectsShare = 0.5
-  /// Share of samples with a look-alike: the object once more, cropped and moved on its own. It is the
-  /// second object of a sample with several, background of one with one.
+  /// Share of samples with a look-alike: the object once more, cropped and moved on its own.
+  ///
+  /// It is the second object of a sample with several, background of one with one.
   public var lookalikeShare = 0.0
   /// Frames between neighbours of a sample, at most one of these.
   public var gaps = [1, 2, 3, 5, 8, 12]

@@ -108,7 +108,8 @@ struct TradeoffPlot {
       (inner.left + inner.right) / 2, size.height - 14, speedLabel,
       "text-anchor=\"middle\" class=\"t\"")
     text(
-      0, 0, "J&F", "text-anchor=\"middle\" class=\"t\" "
+      0, 0, "J&F",
+      "text-anchor=\"middle\" class=\"t\" "
         + "transform=\"translate(20 \((inner.top + inner.bottom) / 2)) rotate(-90)\"")
     return """
       <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 \(Int(size.width)) \(Int(size.height))" \
