@@ -37,7 +37,9 @@ import Testing
     let shipped = try Checkpoint(path: ShippedCheckpoint.path)
     let narrow = try shipped.narrowed(to: lite())
     try narrow.check(expected: ParameterSet(lite()).entries.map { ($0.name, $0.shape) })
-    #expect(try Network(narrow).configuration == lite())
+    var configuration = try Network(shipped).configuration
+    configuration.decoderWidth = 0.5
+    #expect(try Network(narrow).configuration == configuration)
     var teacher = try #require(NetworkConfiguration(preset: "vos-teacher"))
     let wide = try checkpoint(.random(seed: 2, configuration: teacher))
     teacher.decoderWidth = 0.75
@@ -74,6 +76,8 @@ import Testing
   // MARK: - Dead channels
 
   static let widenings: [(narrow: NetworkConfiguration, wide: NetworkConfiguration)] = {
+    var lite = NetworkConfiguration()
+    lite.decoderWidth = 0.5
     var narrow = NetworkConfiguration.examples[1]
     narrow.asppRates = [1, 3]
     narrow.encoderWidth = 0.5
@@ -84,9 +88,7 @@ import Testing
     wide.decoderChannels = [40, 16, 12]
     wide.valueEncoderChannels = [12, 20, 16]
     wide.refinementChannels = 11
-    return [
-      (NetworkConfiguration(preset: "vos-mobile-lite") ?? .init(), .init()), (narrow, wide),
-    ]
+    return [(lite, .init()), (narrow, wide)]
   }()
 
   /// Channels that compute zero, in random places, go; the network that is left is the one before.
