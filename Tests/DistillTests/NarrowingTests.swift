@@ -64,7 +64,7 @@ import Testing
     }
     // No one layer of a group decides: filters that are stronger throughout change nothing.
     var scaled = shipped
-    let entry = try #require(ParameterSet(.init()).entry("s8.weight"))
+    let entry = try #require(ParameterSet(NetworkConfiguration()).entry("s8.weight"))
     scaled.tensors[entry.name] = CheckpointTensor(
       shape: entry.shape, floats: try shipped.floats(entry.name).map { $0 * 1024 })
     let other = try scaled.narrowed(to: lite())
