@@ -24,6 +24,12 @@ struct TrainingOptions: ParsableArguments {
       valueName: "file"))
   var initial: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Stop after this step of the recipe; the same command without it, or with a later one, goes "
+        + "on.", valueName: "step"))
+  var until: Int?
+
   @Flag(help: "Print a recipe with every key and its default, and stop.")
   var printRecipe = false
 
@@ -37,6 +43,7 @@ struct TrainingOptions: ParsableArguments {
 
   func validate() throws {
     if printRecipe { return }
+    if let until, until < 1 { throw ValidationError("--until \(until): at least 1 is needed") }
     guard recipe != nil else {
       throw ValidationError("name a recipe; --print-recipe prints one to start from")
     }
@@ -113,6 +120,7 @@ struct TrainingOptions: ParsableArguments {
       throw error
     }
     say("\n")
+    if trainer.step < recipe.steps { say("stopped after step \(trainer.step), as asked\n") }
     guard group.isFirst else { return }
     print("\(trainer.output)/student.safetensors")
     if trainer.bestValidation != nil { print("\(trainer.output)/best.safetensors") }
@@ -121,7 +129,7 @@ struct TrainingOptions: ParsableArguments {
   /// Trains to the end, with a progress bar.
   private func train(_ trainer: Trainer, say: (String) -> Void) throws {
     var skipped = trainer.skippedSteps
-    try trainer.run { progress in
+    try trainer.run(limit: max(0, (until ?? .max) - trainer.step)) { progress in
       if progress.skippedSteps > skipped {
         say(
           "\rstep \(progress.step): the gradient was not finite, the step was left out "

@@ -10,7 +10,7 @@ import Testing
   static let folder = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Checkpoints").path
 
-  @Test(arguments: ["vos-mobile", "vos-mobile-solo"])
+  @Test(arguments: ["vos-mobile"])
   func metadataIsTheOneInTheRepository(name: String) throws {
     let checkpoint = try Checkpoint(path: Self.folder + "/\(name).safetensors")
     let metadata = try RepackCommand.metadata(fromJSON: Self.folder + "/\(name).json")
@@ -21,6 +21,16 @@ import Testing
       #expect(metadata[key]?.isEmpty == false, "\(key)")
     }
     for tensor in checkpoint.tensors.values { _ = try tensor.floats() }
+  }
+
+  @Test func recipesAreComplete() throws {
+    for name in ["vos-mobile-base", "vos-mobile-lookalikes", "vos-mobile-decay"] {
+      let path = Self.folder + "/recipes/\(name).json"
+      let options = try TrainingOptions.parse([path, "--output", "x"])
+      let (recipe, folder) = try options.read()
+      let start = recipe.initial.isEmpty ? recipe.pretrained : recipe.initial
+      #expect(try !Checkpoint(path: folder + "/" + start).tensors.isEmpty)
+    }
   }
 
   @Test func int8IsSmallAndComplete() throws {
@@ -40,8 +50,8 @@ import Testing
   }
 
   @Test(.enabled(if: SharedData.has("weights")))
-  func weightsAreThePrototypes() throws {
-    let shipped = try Checkpoint(path: Self.folder + "/vos-mobile.safetensors")
+  func theBaseNetworkIsThePrototype() throws {
+    let shipped = try Checkpoint(path: Self.folder + "/recipes/vos-mobile-base.safetensors")
     let prototype = try Checkpoint(
       path: SharedData.path + "/weights/vos-mobile-prototype.safetensors")
     #expect(shipped.names == prototype.names)

@@ -123,6 +123,22 @@ private final class TrainingFolder {
     #expect(set.file("whole/state.safetensors") == set.file("parts/state.safetensors"))
   }
 
+  @Test func aRunInPiecesIsTheWholeRun() throws {
+    let recipe = try set.recipe(steps: 6)
+    #expect(try BuiltCommand.run("train", recipe, "--output", set.path("whole")).code == 0)
+    for (until, steps) in [(2, 2), (2, 2), (4, 4), (9, 6)] {
+      let piece = try BuiltCommand.run(
+        "train", recipe, "--output", set.path("pieces"), "--until", "\(until)")
+      #expect(piece.code == 0, "\(piece)")
+      #expect(piece.errors.contains("stopped after step \(steps)") == (steps < 6), "\(piece)")
+    }
+    for name in ["metrics.csv", "student.safetensors", "state.safetensors"] {
+      #expect(set.file("whole/\(name)") == set.file("pieces/\(name)"), "\(name)")
+    }
+    let refused = try BuiltCommand.run("train", recipe, "--output", "x", "--until", "0")
+    #expect(refused.code == 64 && refused.errors.contains("--until 0"), "\(refused)")
+  }
+
   @Test func aTeachersOutputsTrainAStudent() throws {
     let teacher = try BuiltCommand.run("train", try set.recipe(), "--output", set.path("teacher"))
     #expect(teacher.code == 0, "\(teacher)")
