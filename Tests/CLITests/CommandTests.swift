@@ -10,7 +10,7 @@ import Testing
     let result = try BuiltCommand.run("inspect", "--tensors")
     #expect(result.code == 0, "\(result)")
     for text in [
-      "992,354", "2.16 G per frame + 1.21 G per object", "CC BY-NC 4.0", "OpenBLAS core",
+      "992,354", "2.33 G per frame + 1.21 G per object", "CC BY-NC 4.0", "OpenBLAS core",
       "p.weight  F32  1×32×3×3", "t  F32  scalar",
     ] {
       #expect(result.output.contains(text), "\(text)")

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Distill
 import Foundation
 import MemoryVOS
 import TestSupport

@@ -74,7 +74,7 @@ import Testing
     let other = try evaluation("b.json", Self.text(0.853, threads: 2))
     let broken = try evaluation("c.json", "{\"results\": []}")
     for (arguments, part) in [
-      ([good, other], "2 threads"), ([broken], "evaluate --json"),
+      ([good, other], "4 threads"), ([broken], "evaluate --json"),
       ([folder.path("no.json")], "cannot be read"),
     ] {
       var command = try VOSCommand.parseAsRoot(

@@ -162,7 +162,7 @@ import Testing
     let scene = SampleScene(named: .standard, size: size, frameCount: 72)
     var configuration = Tracker.Configuration()
     configuration.inputSize = .exact(size)
-    let checkpoint = try Checkpoint(path: ShippedCheckpoint.path)
+    let checkpoint = try Checkpoint(path: ShippedCheckpoint.basePath)
     var quantizer = try Quantizer(checkpoint)
     let clip = (0..<16).map { scene.frame(at: $0) }
     try quantizer.observe(clip.map(\.frame), mask: clip[0].labels, configuration: configuration)

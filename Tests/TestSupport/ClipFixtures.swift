@@ -49,6 +49,8 @@ public enum ShippedCheckpoint {
     .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Checkpoints").path
   /// The default network.
   public static let path = folder + "/vos-mobile.safetensors"
+  /// The network that training starts from: unlike the default one it stays what it is.
+  public static let basePath = folder + "/recipes/vos-mobile-base.safetensors"
   /// The default network, loaded once.
   public static let network = Result { try Network(checkpoint: path) }
 }
