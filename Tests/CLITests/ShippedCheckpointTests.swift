@@ -11,13 +11,14 @@ import Testing
   static let folder = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Checkpoints").path
 
-  @Test(arguments: ["vos-mobile"])
-  func metadataIsTheOneInTheRepository(name: String) throws {
+  @Test(arguments: [("vos-mobile", 992_354), ("vos-mobile-lite", 819_634)])
+  func metadataIsTheOneInTheRepository(name: String, parameters: Int) throws {
     let checkpoint = try Checkpoint(path: Self.folder + "/\(name).safetensors")
     let metadata = try RepackCommand.metadata(fromJSON: Self.folder + "/\(name).json")
     #expect(checkpoint.metadata == metadata)
     try checkpoint.check(architecture: "vos-mobile")
-    #expect(checkpoint.parameterCount == 992_354)
+    #expect(checkpoint.parameterCount == parameters)
+    #expect(try Network(checkpoint).configuration.locality == 6)
     for key in ["configuration", "training", "data", "licence", "parents", "scores"] {
       #expect(metadata[key]?.isEmpty == false, "\(key)")
     }
@@ -25,8 +26,8 @@ import Testing
   }
 
   @Test func recipesAreComplete() throws {
-    for name in ["vos-mobile-base", "vos-mobile-lookalikes", "vos-mobile-decay"] {
-      let path = Self.folder + "/recipes/\(name).json"
+    for name in ["base", "lookalikes", "decay", "lite-1", "lite-2"] {
+      let path = Self.folder + "/recipes/vos-mobile-\(name).json"
       let options = try TrainingOptions.parse([path, "--output", "x"])
       let (recipe, folder) = try options.read()
       let start = recipe.initial.isEmpty ? recipe.pretrained : recipe.initial
