@@ -120,7 +120,9 @@ final class MemoryReadGradient {
     }
   }
 
-  /// Computes the read-outs, with locality in the last frame if there are several, and keeps P in `affinity`, `[sample, positions, memory positions]`.
+  /// Computes the read-outs and keeps P in `affinity`, `[sample, positions, memory positions]`.
+  ///
+  /// Of several memory frames the last is the newest one.
   func forward(
     _ operands: MemoryReadOperands, temperature: Float, affinity: UnsafeMutablePointer<Float>
   ) {
