@@ -26,7 +26,7 @@ import Testing
   }
 
   @Test func recipesAreComplete() throws {
-    for name in ["base", "lookalikes", "decay", "lite-1", "lite-2"] {
+    for name in ["base", "lookalikes", "decay", "lite"] {
       let path = Self.folder + "/recipes/vos-mobile-\(name).json"
       let options = try TrainingOptions.parse([path, "--output", "x"])
       let (recipe, folder) = try options.read()
