@@ -46,7 +46,7 @@ struct TradeoffCommand: ParsableCommand {
     }
     let threads = read[0].threads
     for other in read where other.threads != threads {
-      throw TradeoffError(
+      throw CommandFailure(
         "\(other.path): measured with \(other.threads) threads in all, \(read[0].path) with "
           + "\(threads); evaluate them with the same --threads and --sequences")
     }
@@ -57,12 +57,6 @@ struct TradeoffCommand: ParsableCommand {
     try Data(plot.svg.utf8).write(to: URL(fileURLWithPath: output), options: .atomic)
     print("\(read.count) points in \(output)")
   }
-}
-
-struct TradeoffError: Error, CustomStringConvertible {
-  let description: String
-
-  init(_ description: String) { self.description = description }
 }
 
 /// What a plot needs of a file that `evaluate --json` wrote.
@@ -92,15 +86,15 @@ private struct Evaluation {
     do {
       file = try JSONDecoder().decode(File.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
     } catch is DecodingError {
-      throw TradeoffError("\(path): not what 'vos-cli evaluate --json' prints")
+      throw CommandFailure("\(path): not what 'vos-cli evaluate --json' prints")
     } catch {
-      throw TradeoffError(
+      throw CommandFailure(
         "\(path): cannot be read; expected a file made by 'vos-cli evaluate --json'")
     }
     let speed = file.speed
     guard let result = file.results.first, result.overall.isFinite, speed.framesPerSecond > 0,
       speed.framesPerSecond.isFinite, speed.sequencesAtATime > 0, speed.threadsEach > 0
-    else { throw TradeoffError("\(path): holds no score, or no speed") }
+    else { throw CommandFailure("\(path): holds no score, or no speed") }
     name = result.name.replacing(".safetensors", with: "")
     overall = result.overall
     rate = speed.framesPerSecond * Double(speed.sequencesAtATime)

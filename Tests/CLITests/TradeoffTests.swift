@@ -79,7 +79,7 @@ import Testing
     ] {
       var command = try VOSCommand.parseAsRoot(
         ["tradeoff", "--output", folder.path("no.svg")] + arguments)
-      let error = #expect(throws: TradeoffError.self) { try command.run() }
+      let error = #expect(throws: CommandFailure.self) { try command.run() }
       #expect(error?.description.contains(part) == true)
     }
     #expect(!FileManager.default.fileExists(atPath: folder.path("no.svg")))
