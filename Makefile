@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 BUILD := .build/release
 SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := libopenblas-dev libavformat-dev libavcodec-dev libavutil-dev libswscale-dev \
-  libpng-dev libtiff-dev libarchive-dev pkg-config make
+  libpng-dev libtiff-dev libarchive-dev zlib1g-dev pkg-config make
 
 .PHONY: demo test build-mpi test-mpi build install format lint bench test-kernels test-arm64 bench-kernels packages clean
 

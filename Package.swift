@@ -33,6 +33,7 @@ let package = Package(
     .systemLibrary(name: "CTIFF", pkgConfig: "libtiff-4", providers: [.apt(["libtiff-dev"])]),
     .systemLibrary(
       name: "CArchive", pkgConfig: "libarchive", providers: [.apt(["libarchive-dev"])]),
+    .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CMPI", pkgConfig: "ompi-c", providers: [.apt(["libopenmpi-dev"])]),
     .target(name: "CPNG", linkerSettings: [.linkedLibrary("png16")]),
     .target(
@@ -53,7 +54,7 @@ let package = Package(
     .target(
       name: "Distill",
       dependencies: [
-        "MemoryVOS", "CKernels", "COpenBLAS",
+        "MemoryVOS", "CKernels", "COpenBLAS", "CZlib",
         .target(name: "CMPI", condition: .when(traits: ["MPI"])),
       ],
       swiftSettings: swiftSettings),

@@ -51,8 +51,11 @@ struct TeachCommand: ParsableCommand {
       "The list of clips, relative to --data (davis needs one).", valueName: "file"))
   var list = ""
 
-  @Option(help: ArgumentHelp("davis: the folder in Annotations and JPEGImages.", valueName: "name"))
-  var resolution = "480p"
+  @Option(
+    help: ArgumentHelp(
+      "davis: the folder in Annotations and JPEGImages; by default the one that has the clips.",
+      valueName: "name"))
+  var resolution = ""
 
   @Option(help: ArgumentHelp("taught: the folder of first masks, CLIP.png.", valueName: "folder"))
   var masks = ""

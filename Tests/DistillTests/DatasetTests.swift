@@ -64,7 +64,7 @@ import Testing
     recipe.resolution = "480p"
     #expect(problem(recipe).contains("480p/a: no such folder"))
     recipe.list = "ImageSets/other.txt"
-    #expect(problem(recipe).contains("the list of clips cannot be read"))
+    #expect(problem(recipe).contains("the list cannot be read"))
     recipe.list = "ImageSets/train.txt"
     try Data("a\n../../etc\n".utf8).write(
       to: URL(filePath: folder.path("davis/ImageSets/train.txt")))

@@ -24,7 +24,7 @@ extension DatasetFiles {
       }
     }
     var clips: [TrainingClip] = []
-    for image in file.images {
+    for image in try listed(file.images, recipe.list, path) {
       guard let outlines = outlines.removeValue(forKey: image.id) else { continue }
       guard (1...32768).contains(image.width), (1...32768).contains(image.height) else {
         throw TrainingError(path, "image \(image.id) of \(image.width)×\(image.height) pixels")
@@ -42,11 +42,27 @@ extension DatasetFiles {
           name: picture, items: [.init(picture: .file(picture), mask: .instances(masks))],
           labels: recipe.labels, outputs: nil))
     }
-    if let image = outlines.keys.min() {
+    if recipe.list.isEmpty, let image = outlines.keys.min() {
       throw TrainingError(path, "annotations for image \(image), which 'images' does not list")
     }
     guard !clips.isEmpty else { throw TrainingError(path, "no image has annotations") }
     return clips
+  }
+
+  /// All images, or those that a list names, in its order.
+  private func listed(
+    _ images: [COCOFile.Image], _ list: String, _ path: String
+  ) throws(TrainingError) -> [COCOFile.Image] {
+    if list.isEmpty { return images }
+    let known = Dictionary(images.map { (stem($0.fileName), $0) }) { first, _ in first }
+    var found: [COCOFile.Image] = []
+    for name in try listedPictures(list) {
+      guard let image = known[name] else {
+        throw TrainingError(path, "no image '\(name)', but \(list) lists it")
+      }
+      found.append(image)
+    }
+    return found
   }
 }
 

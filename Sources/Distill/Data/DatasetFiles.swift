@@ -1,4 +1,4 @@
-// The layouts of DAVIS, YouTube-VOS, stills and taught clips. Called by Dataset.open.
+// The layouts of DAVIS, YouTube-VOS and taught clips, and what all layouts share. Called by Dataset.open.
 
 import Foundation
 import MemoryVOS
@@ -7,6 +7,8 @@ import MemoryVOS
 struct DatasetFiles {
   /// The set's folder.
   let root: String
+  /// The recipe's folder, where lists may be too.
+  var recipeFolder = "."
 
   static let pictureExtensions: Set<String> = [
     "jpg", "jpeg", "png", "bmp", "tif", "tiff", "webp", "ppm",
@@ -24,15 +26,34 @@ struct DatasetFiles {
   }
 
   /// Folders of all clips' frames and of their masks, for DAVIS and YouTube-VOS.
-  func labelledFolders(_ recipe: DatasetRecipe) -> (frames: String, masks: String) {
-    let resolution = recipe.kind == .davis ? "/\(recipe.resolution)" : ""
+  func labelledFolders(
+    _ recipe: DatasetRecipe
+  ) throws(TrainingError) -> (frames: String, masks: String) {
+    let resolution = recipe.kind == .davis ? "/" + (try resolution(recipe)) : ""
     return ("\(root)/JPEGImages\(resolution)", "\(root)/Annotations\(resolution)")
+  }
+
+  /// The resolution that the recipe names, or else the one that has the first clip of its list.
+  private func resolution(_ recipe: DatasetRecipe) throws(TrainingError) -> String {
+    guard recipe.resolution.isEmpty else { return recipe.resolution }
+    let images = "\(root)/JPEGImages"
+    try requireFolder(images)
+    let clip = try list(recipe.list)[0]
+    let found = try entries(images).filter { isFolder(in: images)("\($0)/\(clip)") }
+    if found.count == 1 || found.contains("480p") {
+      return found.contains("480p") ? "480p" : found[0]
+    }
+    throw TrainingError(
+      images,
+      found.isEmpty
+        ? "no folder in it has the clip '\(clip)' of \(recipe.list)"
+        : "\(found.joined(separator: ", ")) all have the clip '\(clip)'; name one as 'resolution'")
   }
 
   /// Names of the clips of a DAVIS or YouTube-VOS set, those that are held out included.
   func clipNames(_ recipe: DatasetRecipe) throws(TrainingError) -> [String] {
     guard recipe.list.isEmpty else { return try list(recipe.list) }
-    let masks = labelledFolders(recipe).masks
+    let masks = try labelledFolders(recipe).masks
     try requireFolder(masks)
     return try entries(masks).filter(isFolder(in: masks))
   }
@@ -49,7 +70,7 @@ struct DatasetFiles {
       throw TrainingError(
         root, "hold_out names all \(names.count) clips; nothing is left to train on")
     }
-    let folders = labelledFolders(recipe)
+    let folders = try labelledFolders(recipe)
     var clips: [TrainingClip] = []
     for name in names where !recipe.holdOut.contains(name) {
       let (frames, masks) = ("\(folders.frames)/\(name)", "\(folders.masks)/\(name)")
@@ -57,41 +78,6 @@ struct DatasetFiles {
       try requireFolder(masks)
       clips.append(
         try clip(name, frames: frames, masks: masks, everyFrame: everyFrame, recipe: recipe))
-    }
-    return clips
-  }
-
-  func stills(_ recipe: DatasetRecipe) throws(TrainingError) -> [TrainingClip] {
-    var clips: [TrainingClip] = []
-    for folder in try stillFolders(root, depth: 0) {
-      let (images, masks) = (folder + "/images", folder + "/masks")
-      let pictures = try pictures(images)
-      var left = Set(try entries(masks).filter { $0.hasSuffix(".png") })
-      for picture in pictures {
-        let mask = stem(picture) + ".png"
-        guard left.remove(mask) != nil else {
-          throw TrainingError("\(images)/\(picture)", "no mask; expected \(masks)/\(mask)")
-        }
-        let path = "\(masks)/\(mask)"
-        guard try objects(in: path) else {
-          if recipe.skipsEmpty { continue }
-          throw TrainingError(
-            path,
-            "the mask holds no object, every pixel is 0 or 255; remove it and its image, or set "
-              + "'skips_empty' in the recipe")
-        }
-        try checkSize(
-          of: "\(images)/\(picture)", mask: PictureHeader.size(path), name: path)
-        clips.append(
-          TrainingClip(
-            name: "\(images)/\(picture)",
-            items: [.init(picture: .file("\(images)/\(picture)"), mask: .file(path))],
-            labels: recipe.labels, outputs: nil))
-      }
-      if let mask = left.min() {
-        throw TrainingError(
-          "\(masks)/\(mask)", "no image of this name in \(images) (\(left.count) such masks)")
-      }
     }
     return clips
   }
@@ -163,7 +149,8 @@ struct DatasetFiles {
       let mask = stem(picture) + ".png"
       if left.remove(mask) != nil {
         items.append(
-          .init(picture: .file("\(frames)/\(picture)"), mask: .file("\(masks)/\(mask)")))
+          .init(
+            picture: .file("\(frames)/\(picture)"), mask: .file("\(masks)/\(mask)", as: .labels)))
       } else if everyFrame {
         throw TrainingError("\(frames)/\(picture)", "no mask; expected \(masks)/\(mask)")
       }
@@ -198,19 +185,11 @@ struct DatasetFiles {
     _ items: [TrainingClip.Item], masks: String
   ) throws(TrainingError) -> (mask: String, size: FrameSize, objects: [ObjectID]) {
     for item in items {
-      guard case .file(let path) = item.mask else { continue }
-      do {
-        let mask = try MaskFile.read(path, role: .truth)
-        if !mask.objects.isEmpty { return (path, mask.size, mask.objects) }
-      } catch { throw TrainingError("\(error)") }
+      guard case .file(let path, let coding) = item.mask else { continue }
+      let mask = try coding.read(path)
+      if !mask.objects.isEmpty { return (path, mask.size, mask.objects) }
     }
     throw TrainingError(masks, "no mask holds an object; every pixel is 0 or 255")
-  }
-
-  private func objects(in path: String) throws(TrainingError) -> Bool {
-    do {
-      return try MaskFile.read(path, role: .truth).labels.contains { $0 != 0 && $0 != 255 }
-    } catch { throw TrainingError("\(error)") }
   }
 
   private func videoFrames(_ path: String) throws(TrainingError) -> [PictureReference] {
@@ -258,7 +237,7 @@ struct DatasetFiles {
   func stem(_ name: String) -> String { (name as NSString).deletingPathExtension }
   func fileExtension(_ name: String) -> String { (name as NSString).pathExtension.lowercased() }
 
-  private func isFolder(in folder: String) -> (String) -> Bool {
+  func isFolder(in folder: String) -> (String) -> Bool {
     { name in
       var isFolder: ObjCBool = false
       return FileManager.default.fileExists(atPath: "\(folder)/\(name)", isDirectory: &isFolder)
@@ -268,35 +247,45 @@ struct DatasetFiles {
 
   /// Names of a list file, one a line; DAVIS' lists of "frame mask" pairs are refused.
   private func list(_ path: String) throws(TrainingError) -> [String] {
-    let full = path.hasPrefix("/") ? path : "\(root)/\(path)"
-    guard let text = try? String(contentsOfFile: full, encoding: .utf8) else {
-      throw TrainingError(full, "the list of clips cannot be read; check the recipe's 'list'")
-    }
-    let names = text.split(whereSeparator: \.isNewline)
-      .map { $0.trimmingCharacters(in: .whitespaces) }.filter { !$0.isEmpty }
-    if let bad = names.first(where: { $0.contains("/") || $0.contains(" ") || $0 == ".." }) {
+    let (full, lines) = try lines(of: path)
+    if let bad = lines.first(where: { $0.contains("/") || $0.contains(" ") || $0 == ".." }) {
       throw TrainingError(full, "expected one clip name a line, found '\(bad)'")
     }
-    guard !names.isEmpty else { throw TrainingError(full, "the list of clips is empty") }
+    guard !lines.isEmpty else { throw TrainingError(full, "the list of clips is empty") }
+    return lines
+  }
+
+  /// Names of pictures without extension: the first word of each line, '#' begins a comment.
+  func listedPictures(_ path: String) throws(TrainingError) -> [String] {
+    let (full, lines) = try lines(of: path)
+    var known = Set<String>()
+    var names: [String] = []
+    for line in lines where !line.hasPrefix("#") {
+      let word = String(line.prefix { !$0.isWhitespace })
+      let name = Self.pictureExtensions.contains(fileExtension(word)) ? stem(word) : word
+      guard !name.contains("/"), name != ".." else {
+        throw TrainingError(full, "expected one picture's name a line, found '\(line)'")
+      }
+      guard known.insert(name).inserted else {
+        throw TrainingError(full, "names '\(name)' twice")
+      }
+      names.append(name)
+    }
+    guard !names.isEmpty else { throw TrainingError(full, "the list of pictures is empty") }
     return names
   }
 
-  /// Folders that hold `images` and `masks`.
-  private func stillFolders(_ path: String, depth: Int) throws(TrainingError) -> [String] {
-    guard depth < 16 else { throw TrainingError(path, "folders nested deeper than 16") }
-    let folders = try entries(path).filter(isFolder(in: path))
-    if folders.contains("images") || folders.contains("masks") {
-      for name in ["images", "masks"] where !folders.contains(name) {
-        throw TrainingError(
-          path, "'images' and 'masks' belong beside each other; no '\(name)' here")
-      }
-      return [path]
+  /// Lines of a list in the set's folder or else in the recipe's, without empty ones.
+  private func lines(of list: String) throws(TrainingError) -> (path: String, lines: [String]) {
+    let paths = list.hasPrefix("/") ? [list] : ["\(root)/\(list)", "\(recipeFolder)/\(list)"]
+    for path in paths where FileManager.default.fileExists(atPath: path) {
+      guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { continue }
+      return (
+        path,
+        text.split(whereSeparator: \.isNewline).map { $0.trimmingCharacters(in: .whitespaces) }
+          .filter { !$0.isEmpty }
+      )
     }
-    var found: [String] = []
-    for folder in folders { found += try stillFolders("\(path)/\(folder)", depth: depth + 1) }
-    if depth == 0, found.isEmpty {
-      throw TrainingError(path, "no folders 'images' and 'masks' beside each other, here or below")
-    }
-    return found
+    throw TrainingError(paths[0], "the list cannot be read; check the recipe's 'list'")
   }
 }

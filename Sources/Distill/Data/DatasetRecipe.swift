@@ -10,6 +10,10 @@ public struct DatasetRecipe: Codable, Sendable, Hashable {
     case youTubeVOS = "youtube-vos"
     /// `images/*` beside `masks/*.png`, in the folder itself or in folders below it.
     case stills
+    /// Oxford-IIIT pets: `images/*.jpg`, `annotations/trimaps/*.png`.
+    case oxfordPets = "oxford-pets"
+    /// Clothing Co-Parsing: `photos/*.jpg`, `annotations/pixel-level/*.mat`.
+    case clothingCoParsing = "clothing-co-parsing"
     /// Images beside a COCO instances JSON with polygons or run lengths.
     case coco
     /// Clips without labels: folders of frames or videos, with a teacher's stored outputs.
@@ -22,23 +26,28 @@ public struct DatasetRecipe: Codable, Sendable, Hashable {
     case parts
     /// Objects.
     case instances
+    /// Parts of one object, as DAVIS-2016 sees the masks of DAVIS-2017.
+    case foreground
   }
 
   /// The layout.
   public var kind = Kind.davis
   /// The data set's folder; relative to the recipe's own.
   public var path = ""
-  /// DAVIS: the list of clips, relative to `path`; YouTube-VOS: optional list; else unused.
+  /// What to take of the set: a file with a name a line, relative to `path` or else to the recipe.
+  ///
+  /// DAVIS needs one; stills in folders and taught clips have none.
   public var list = ""
-  /// DAVIS: the folder between `JPEGImages` and the clips.
-  public var resolution = "480p"
+  /// DAVIS: the folder between `JPEGImages` and the clips; empty: the one that has the clips, 480p
+  /// where several do.
+  public var resolution = ""
   /// DAVIS and YouTube-VOS: clips that are not trained on but tracked and scored by validation.
   public var holdOut: [String] = []
   /// COCO: the JSON file, relative to `path`.
   public var annotations = ""
   /// What mask values are.
   public var labels = Labels.instances
-  /// Stills: whether those without an object are left out instead of being an error.
+  /// Stills with masks in files: whether those without an object are left out instead of being an error.
   public var skipsEmpty = false
   /// Stored teacher outputs, `CLIP.safetensors` each, relative to `path`; empty for none.
   public var outputs = ""

@@ -60,7 +60,9 @@ extension DatasetFiles {
   func checkSizes(_ items: [TrainingClip.Item]) throws(TrainingError) {
     var first: FrameSize?
     for item in items {
-      guard case .file(let mask) = item.mask, let size = PictureHeader.size(mask) else { continue }
+      guard case .file(let mask, .labels) = item.mask, let size = PictureHeader.size(mask) else {
+        continue
+      }
       try checkSize(of: item.picture.path, mask: size, name: mask)
       if let first, first != size {
         throw TrainingError(mask, "a mask of \(size), the clip's first has \(first)")

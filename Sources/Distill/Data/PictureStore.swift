@@ -113,8 +113,7 @@ final class PictureStore: @unchecked Sendable {
 
   private func labels(of mask: MaskReference, name: String) throws(TrainingError) -> LabelMap {
     switch mask {
-    case .file(let path):
-      do { return try MaskFile.read(path, role: .truth) } catch { throw TrainingError("\(error)") }
+    case .file(let path, let coding): return try coding.read(path)
     case .instances(let instances): return try instances.labels(name: name)
     case .outputs(let outputs, let frame): return try outputs.labels(frame: frame)
     }

@@ -64,12 +64,14 @@ struct ObjectChoice {
   ) {
     let present = (1...254).filter { areas[$0] >= 16 }
     guard !present.isEmpty else { return nil }
+    let objects = labels == .foreground ? [Array(1...254)] : present.map { [$0] }
     if separate > 1 {
-      self.init(random.choice(present, count: separate).map { [$0] })
-    } else if present.count == 1 {
-      self.init([present])
+      self.init(random.choice(objects, count: separate))
+    } else if objects.count == 1 {
+      self.init(objects)
     } else {
       switch labels {
+      case .foreground: self.init(objects)
       case .parts where random.chance(0.5):
         let count = random.integer(1...max(1, present.count / 2))
         self.init([random.choice(present, count: count)])

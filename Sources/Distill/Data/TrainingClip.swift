@@ -17,8 +17,8 @@ public enum PictureReference: Sendable, Hashable {
 
 /// Where the labels of a picture are.
 enum MaskReference: Sendable {
-  /// A PNG file.
-  case file(String)
+  /// A file of labels.
+  case file(String, as: MaskCoding)
   /// Instances of a COCO file.
   case instances(InstanceMasks)
   /// The most probable object of each pixel in a teacher's stored outputs.
@@ -85,13 +85,15 @@ public struct Dataset: Sendable {
   ) throws(TrainingError) -> Dataset {
     if let problem = recipe.problem { throw TrainingError(problem) }
     let root = recipe.path.hasPrefix("/") ? recipe.path : folder + "/" + recipe.path
-    let files = DatasetFiles(root: root)
+    let files = DatasetFiles(root: root, recipeFolder: folder)
     try files.requireFolder(root)
     let clips: [TrainingClip]
     switch recipe.kind {
     case .davis: clips = try files.davisClips(recipe)
     case .youTubeVOS: clips = try files.youTubeClips(recipe)
     case .stills: clips = try files.stills(recipe)
+    case .oxfordPets: clips = try files.oxfordPets(recipe)
+    case .clothingCoParsing: clips = try files.clothingCoParsing(recipe)
     case .coco: clips = try files.cocoStills(recipe)
     case .taught: clips = try files.taughtClips(recipe)
     }

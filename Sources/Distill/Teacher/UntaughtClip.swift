@@ -82,7 +82,7 @@ struct UntaughtClip {
     var clips: [UntaughtClip] = []
     switch data.kind {
     case .davis, .youTubeVOS:
-      let folders = files.labelledFolders(data)
+      let folders = try files.labelledFolders(data)
       for name in try files.clipNames(data) where !data.holdOut.contains(name) {
         clips.append(
           try labelled(
@@ -105,7 +105,7 @@ struct UntaughtClip {
               Item(picture: $1, mask: $0 == 0 ? mask : nil, isStored: true)
             }, objectsAppear: false))
       }
-    case .stills, .coco:
+    case .stills, .oxfordPets, .clothingCoParsing, .coco:
       throw TrainingError(
         data.path,
         "a \(data.kind.rawValue) set has no frames to track: its samples are set in motion anew each "

@@ -56,9 +56,10 @@ struct Validation {
     _ set: DatasetRecipe, clips: [String]?, _ recipe: ValidationRecipe, folder: String,
     trained: Set<String>
   ) throws(TrainingError) -> Part {
-    let files = DatasetFiles(root: set.path.hasPrefix("/") ? set.path : folder + "/" + set.path)
+    let files = DatasetFiles(
+      root: set.path.hasPrefix("/") ? set.path : folder + "/" + set.path, recipeFolder: folder)
     try files.requireFolder(files.root)
-    let folders = files.labelledFolders(set)
+    let folders = try files.labelledFolders(set)
     var names: [String]
     if let clips { names = clips } else { names = try files.clipNames(set) }
     if recipe.clips > 0 { names = Array(names.prefix(recipe.clips)) }
