@@ -6,7 +6,7 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
 PACKAGES := libopenblas-dev libavformat-dev libavcodec-dev libavutil-dev libswscale-dev \
   libpng-dev libtiff-dev libarchive-dev zlib1g-dev pkg-config make
 
-.PHONY: demo test build-mpi test-mpi build install format lint bench test-kernels test-arm64 bench-kernels packages clean
+.PHONY: demo test build-mpi test-mpi build install format lint bench test-kernels test-vnni test-arm64 bench-kernels packages clean
 
 # Nothing is asked of the mirrors when every package is there.
 packages:
@@ -87,6 +87,22 @@ build/kernels/test-sanitized: $(KERNELS) $(KERNEL_TESTS) $(KERNEL_HEADERS)
 test-kernels: build/kernels/test build/kernels/test-sanitized
 	build/kernels/test
 	build/kernels/test-sanitized
+
+# The integer kernels for CPUs with VNNI, on any x86: SIMDe computes what the CPU lacks. gcc, because it ignores the
+# pragmas by which clang would compile for AVX-512, and a dispatch that offers every table.
+VNNI := Sources/CKernels/int8/avx512vnni.c Sources/CKernels/int8/avxvnni.c Sources/CKernels/int8/dispatch.c
+VNNI_FLAGS := -std=gnu11 -g -Wall -Wextra -Werror -Wno-psabi -Wno-unknown-pragmas -O2 -mavx2 -mfma \
+  "-D__builtin_cpu_supports(name)=1" -ITests/CKernelsTests/simde
+
+build/kernels/test-vnni: $(KERNELS) $(KERNEL_TESTS) $(KERNEL_HEADERS) Tests/CKernelsTests/simde/immintrin.h
+	@mkdir -p $(@D)/vnni
+	cd $(@D)/vnni && gcc $(VNNI_FLAGS:-I%=-I$(CURDIR)/%) -c $(VNNI:%=$(CURDIR)/%)
+	clang $(KERNEL_FLAGS) -Werror -O2 $(filter-out $(VNNI),$(KERNELS)) $(KERNEL_TESTS) $(@D)/vnni/*.o -lm -o $@
+
+test-vnni:
+	@$(MAKE) --no-print-directory packages PACKAGES="gcc libsimde-dev"
+	@$(MAKE) --no-print-directory build/kernels/test-vnni
+	build/kernels/test-vnni
 
 # The NEON variants, built by Debian's cross compiler and run by qemu.
 ARM64_PACKAGES := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
