@@ -26,18 +26,24 @@ import Testing
   }
 
   @Test func recipesAreComplete() throws {
-    for name in ["base", "lookalikes", "decay", "lite"] {
+    let base = ["--init", Self.folder + "/recipes/vos-mobile-base.safetensors"]
+    for (name, arguments) in [("base", []), ("lookalikes", base), ("decay", base), ("lite", [])] {
       let path = Self.folder + "/recipes/vos-mobile-\(name).json"
-      let options = try TrainingOptions.parse([path, "--output", "x"])
+      let options = try TrainingOptions.parse([path, "--output", "x"] + arguments)
       let (recipe, folder) = try options.read()
       let start = recipe.initial.isEmpty ? recipe.pretrained : recipe.initial
-      #expect(try !Checkpoint(path: folder + "/" + start).tensors.isEmpty)
+      let startPath = start.hasPrefix("/") ? start : folder + "/" + start
+      #expect(try !Checkpoint(path: startPath).tensors.isEmpty)
+      for set in recipe.data where set.kind != .davis {
+        #expect(try !Data(contentsOf: URL(filePath: folder + "/" + set.list)).isEmpty)
+      }
     }
   }
 
-  @Test func int8IsSmallAndComplete() throws {
-    let float = try Checkpoint(path: Self.folder + "/vos-mobile.safetensors")
-    let path = Self.folder + "/vos-mobile-int8.safetensors"
+  @Test(arguments: ["vos-mobile", "vos-mobile-lite"])
+  func int8IsSmallAndComplete(name: String) throws {
+    let float = try Checkpoint(path: Self.folder + "/\(name).safetensors")
+    let path = Self.folder + "/\(name)-int8.safetensors"
     let checkpoint = try Checkpoint(path: path)
     #expect(try Network(checkpoint: path).isQuantized)
     for key in ["configuration", "training", "data", "licence", "parents"] {

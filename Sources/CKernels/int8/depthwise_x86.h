@@ -1,4 +1,5 @@
-// Depthwise convolution rows, 32 channels at a time in 256-bit vectors. Contract: CKernelsInt8.h;
+// Depthwise convolution rows, 32 channels at a time in 256-bit vectors, 16 in 128-bit ones where there
+// are fewer. Contract: CKernelsInt8.h;
 // specification: scalar.h. Included as products.h is.
 
 // Unpacking two rows of bytes pairs their channels in this order, and packing the two halves of the
@@ -72,6 +73,58 @@ VOS_INLINE void VOS_NAME(window)(const int K, const int S, const int U, const ui
   }
 }
 
+VOS_INLINE __m128i VOS_NAME(finished_narrow)(__m128i first, __m128i second, const int16_t *bias,
+                                             const int16_t *scale, __m128i zero) {
+  const __m128i sum = _mm_add_epi16(_mm_srai_epi16(first, 1), _mm_srai_epi16(second, 1));
+  const __m128i biased = _mm_adds_epi16(sum, _mm_loadu_si128((const __m128i *)bias));
+  return _mm_adds_epi16(_mm_mulhrs_epi16(biased, _mm_loadu_si128((const __m128i *)scale)), zero);
+}
+
+// One output × channels c … c + 15.
+VOS_INLINE void VOS_NAME(window_narrow)(const int K, const uint8_t *const *rows, size_t at, size_t c,
+                                        size_t channels, const vos_int8_depthwise *factor,
+                                        uint8_t *out, vos_int8_clamp clamp) {
+  const int taps = K * K, pairs = (taps + 1) / 2;
+  __m128i low[2] = {_mm_setzero_si128(), _mm_setzero_si128()};
+  __m128i high[2] = {_mm_setzero_si128(), _mm_setzero_si128()};
+  VOS_UNROLL for (int p = 0; p < pairs; p++) {
+    const int half = p >= (pairs + 1) / 2;
+    const int a = 2 * p, b = 2 * p + 1 < taps ? 2 * p + 1 : a;
+    const int8_t *weights = factor->weights + (size_t)p * 2 * channels + 2 * c;
+    const uint8_t *first = rows[a / K] + at + (size_t)(a % K) * channels + c;
+    const uint8_t *second = rows[b / K] + at + (size_t)(b % K) * channels + c;
+    const __m128i x = _mm_loadu_si128((const __m128i *)first);
+    const __m128i y = _mm_loadu_si128((const __m128i *)second);
+    low[half] = _mm_add_epi16(
+        low[half], _mm_maddubs_epi16(_mm_unpacklo_epi8(x, y),
+                                     _mm_loadu_si128((const __m128i *)weights)));
+    high[half] = _mm_add_epi16(
+        high[half], _mm_maddubs_epi16(_mm_unpackhi_epi8(x, y),
+                                      _mm_loadu_si128((const __m128i *)(weights + 16))));
+  }
+  const __m128i zero = _mm_set1_epi16(factor->zero_point);
+  const __m128i bytes = _mm_packus_epi16(
+      VOS_NAME(finished_narrow)(low[0], low[1], factor->bias + c, factor->scale + c, zero),
+      VOS_NAME(finished_narrow)(high[0], high[1], factor->bias + c + 8, factor->scale + c + 8,
+                                zero));
+  const __m128i limited = _mm_max_epu8(bytes, _mm_set1_epi8((char)clamp.low));
+  _mm_storeu_si128((__m128i *)(out + c), _mm_min_epu8(limited, _mm_set1_epi8((char)clamp.high)));
+}
+
+/// 16 … 31 channels.
+VOS_INLINE void VOS_NAME(depthwise_narrow)(const int K, size_t stride, const uint8_t *const *rows,
+                                           size_t width, size_t channels,
+                                           const vos_int8_depthwise *factor, uint8_t *out,
+                                           vos_int8_clamp clamp) {
+  for (size_t x = 0; x < width; x++) {
+    const size_t at = x * stride * channels;
+    VOS_NAME(window_narrow)(K, rows, at, 0, channels, factor, out + x * channels, clamp);
+    if (channels > 16)
+      VOS_NAME(window_narrow)
+      (K, rows, at, channels - 16, channels, factor, out + x * channels, clamp);
+  }
+}
+
 VOS_INLINE void VOS_NAME(depthwise_row)(const int K, const int S, const uint8_t *const *rows,
                                         size_t width, size_t channels,
                                         const vos_int8_depthwise *factor, uint8_t *out,
@@ -94,10 +147,14 @@ static void VOS_NAME(vos_u7s8_depthwise)(const uint8_t *const *rows, size_t kern
                                          const vos_int8_depthwise *factor, uint8_t *out,
                                          vos_int8_clamp clamp) {
   assert((kernel == 3 || kernel == 5) && (stride == 1 || stride == 2) && channels >= 1);
-  if (channels < 32)
+  if (channels < 16)
     for (size_t x = 0; x < width; x++)
       vos_int8_depthwise_pixel(rows, kernel, x * stride, channels, factor, out + x * channels,
                                clamp);
+  else if (channels < 32 && kernel == 3)
+    VOS_NAME(depthwise_narrow)(3, stride, rows, width, channels, factor, out, clamp);
+  else if (channels < 32)
+    VOS_NAME(depthwise_narrow)(5, stride, rows, width, channels, factor, out, clamp);
   else if (kernel == 3 && stride == 1)
     VOS_NAME(depthwise_row)(3, 1, rows, width, channels, factor, out, clamp);
   else if (kernel == 3)
