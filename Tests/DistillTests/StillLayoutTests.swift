@@ -157,6 +157,8 @@ import Testing
       (208..<bytes.count - 8).first { Array(bytes[$0..<$0 + 8]) == [3, 0, 0, 0, 4, 0, 0, 0] })
     wide[sides + 4] = 5
     #expect(problem(try clothes(wide)).contains("12 values for 5×3 pixels"))
+    for side in [sides, sides + 4] { wide.replaceSubrange(side..<side + 4, with: [0, 128, 0, 0]) }
+    #expect(problem(try clothes(wide)).contains("32768×32768 pixels, over 2^24"))
   }
 
   @Test func damagedMATLABFilesNeverCrash() throws {

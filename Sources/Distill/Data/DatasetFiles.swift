@@ -40,9 +40,8 @@ struct DatasetFiles {
     try requireFolder(images)
     let clip = try list(recipe.list)[0]
     let found = try entries(images).filter { isFolder(in: images)("\($0)/\(clip)") }
-    if found.count == 1 || found.contains("480p") {
-      return found.contains("480p") ? "480p" : found[0]
-    }
+    if found.contains("480p") { return "480p" }
+    if found.count == 1 { return found[0] }
     throw TrainingError(
       images,
       found.isEmpty

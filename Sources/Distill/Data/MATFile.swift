@@ -11,9 +11,10 @@ enum MATFile {
   ///
   /// - Throws: `TrainingError` for files of another format, damaged ones, and other values.
   static func labels(_ path: String, variable: String) throws(TrainingError) -> LabelMap {
-    guard let data = FileManager.default.contents(atPath: path) else {
-      throw TrainingError(path, "cannot be read")
-    }
+    let attributes = try? FileManager.default.attributesOfItem(atPath: path)
+    guard let size = attributes?[.size] as? Int, size <= byteLimit,
+      let data = FileManager.default.contents(atPath: path)
+    else { throw TrainingError(path, "cannot be read, or has over \(byteLimit >> 20) MiB") }
     do {
       return try labels([UInt8](data), variable: variable)
     } catch { throw TrainingError(path, "\(error)") }
@@ -25,8 +26,9 @@ enum MATFile {
     static let early = Problem("the file ends early")
   }
 
-  /// Bytes of a matrix at most: 2²⁴ pixels of eight bytes.
-  private static let byteLimit = 1 << 27
+  private static let pixelLimit = 1 << 24
+  /// Bytes of a file or a matrix at most: pixels of eight bytes.
+  private static let byteLimit = 8 * pixelLimit
 
   private static func labels(_ bytes: [UInt8], variable: String) throws(Problem) -> LabelMap {
     guard bytes.count >= 128 else { throw .early }
@@ -61,14 +63,15 @@ enum MATFile {
   private static func map(
     flags: Element, sides: Element, values: Element
   ) throws(Problem) -> LabelMap {
-    let sides = try sides.numbers()
+    let sides = try sides.numbers(atMost: 8)
     // Class 6…15: numbers, not cells, structures, text or sparse matrices; 0x800: complex.
-    guard let flags = try flags.numbers().first.flatMap({ UInt32(exactly: $0) }),
+    guard let flags = try flags.numbers(atMost: 2).first.flatMap({ UInt32(exactly: $0) }),
       (6...15).contains(flags & 0xff), flags & 0x800 == 0,
       sides.count == 2, sides.allSatisfy({ (1...32768).contains($0) && $0 == $0.rounded() })
     else { throw Problem("expected a matrix [height, width] of real numbers") }
     let size = FrameSize(width: Int(sides[1]), height: Int(sides[0]))
-    let numbers = try values.numbers()
+    guard size.area <= pixelLimit else { throw Problem("\(size) pixels, over 2^24") }
+    let numbers = try values.numbers(atMost: pixelLimit)
     guard numbers.count == size.area else {
       throw Problem("\(numbers.count) values for \(size) pixels")
     }
@@ -134,10 +137,11 @@ enum MATFile {
     let type: Kind
     let bytes: ArraySlice<UInt8>
 
-    func numbers() throws(Problem) -> [Double] {
+    /// The first `limit` numbers or fewer.
+    func numbers(atMost limit: Int) throws(Problem) -> [Double] {
       func read<T>(_: T.Type, _ number: (T) -> Double) -> [Double] {
         let stride = MemoryLayout<T>.size
-        return bytes.withUnsafeBytes { buffer in
+        return bytes.prefix(limit * stride).withUnsafeBytes { buffer in
           (0..<buffer.count / stride).map {
             number(buffer.loadUnaligned(fromByteOffset: $0 * stride, as: T.self))
           }

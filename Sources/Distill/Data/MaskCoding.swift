@@ -24,20 +24,19 @@ enum MaskCoding: Sendable {
   /// - Throws: `TrainingError` for a file that cannot be read or holds other values.
   func read(_ path: String) throws(TrainingError) -> LabelMap {
     if case .matlab = self { return try MATFile.labels(path, variable: "groundtruth") }
-    do {
-      var map = try MaskFile.read(path, role: .truth)
-      guard case .trimap = self else { return map }
-      for index in map.labels.indices {
-        switch map.labels[index] {
-        case 1: map.labels[index] = 1
-        case 2: map.labels[index] = 0
-        case 3: map.labels[index] = 255
-        case let value:
-          throw TrainingError(
-            path, "the value \(value); a trimap has 1 (object), 2 (background) and 3 (unknown)")
-        }
+    var map: LabelMap
+    do { map = try MaskFile.read(path, role: .truth) } catch { throw TrainingError("\(error)") }
+    guard case .trimap = self else { return map }
+    for index in map.labels.indices {
+      switch map.labels[index] {
+      case 1: break
+      case 2: map.labels[index] = 0
+      case 3: map.labels[index] = 255
+      case let value:
+        throw TrainingError(
+          path, "the value \(value); a trimap has 1 (object), 2 (background) and 3 (unknown)")
       }
-      return map
-    } catch let error as TrainingError { throw error } catch { throw TrainingError("\(error)") }
+    }
+    return map
   }
 }
