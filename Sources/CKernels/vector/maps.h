@@ -144,29 +144,33 @@ static void VOS_NAME(vos_f32_combine_rows)(const float *const *rows, const float
 
 // MARK: - Masks
 
-// The softmax over log(p / (1 - p)) is each odds p / (1 - p) divided by their sum. p and q = 1 - p
-// are computed without cancellation, and so is 1 - prod(q) = sum over k of p_k · prod_{j<k} q_j.
-VOS_INLINE vec VOS_NAME(odds)(vec p, vec q) {
-  const vec low = v_set(1e-6f), high = v_set(1 - 1e-6f);
-  return v_div(v_min(v_max(p, low), high), v_min(v_max(q, low), high));
+// p and q = 1 - p of a logit without cancellation.
+VOS_INLINE void VOS_NAME(sigmoid)(vec logit, vec *p, vec *q) {
+  const vec e = VOS_NAME(exponential)(v_sub(v_set(0), v_max(logit, v_set(-80))));
+  *p = v_div(v_set(1), v_add(v_set(1), e));
+  *q = v_mul(e, *p);
 }
 
-// `count` <= VOS_LANES pixels from `at` on.
+VOS_INLINE vec VOS_NAME(bounded)(vec p) {
+  return v_min(v_max(p, v_set(1e-6f)), v_set(1 - 1e-6f));
+}
+
+// The softmax over log(p / (1 - p)) is each odds p / (1 - p) divided by their sum, and
+// 1 - prod(q) = sum over k of p_k · prod_{j<k} q_j. `count` <= VOS_LANES pixels from `at` on.
 VOS_INLINE void VOS_NAME(aggregate_block)(const float *const *logits, size_t objects, size_t at,
                                           size_t count, float *const *probabilities) {
-  const vec zero = v_set(0), one = v_set(1);
-  vec none = one, some = zero, total = zero;  // none, some: of the objects seen so far
+  const vec one = v_set(1);
+  vec none = one, some = v_set(0), total = v_set(0);  // none, some: of the objects seen so far
   for (size_t k = 0; k < objects; k++) {
-    const vec logit = VOS_NAME(load_up_to)(logits[k] + at, count);
-    const vec e = VOS_NAME(exponential)(v_sub(zero, v_max(logit, v_set(-80))));
-    const vec p = v_div(one, v_add(one, e)), q = v_mul(e, p);
+    vec p, q;
+    VOS_NAME(sigmoid)(VOS_NAME(load_up_to)(logits[k] + at, count), &p, &q);
     some = v_fma(none, p, some);
     none = v_mul(none, q);
-    const vec odds = VOS_NAME(odds)(p, q);
+    const vec odds = v_div(VOS_NAME(bounded)(p), VOS_NAME(bounded)(q));
     VOS_NAME(store_up_to)(probabilities[k + 1] + at, count, odds);
     total = v_add(total, odds);
   }
-  const vec odds = VOS_NAME(odds)(none, some);
+  const vec odds = v_div(VOS_NAME(bounded)(none), VOS_NAME(bounded)(some));
   const vec inverse = v_div(one, v_add(total, odds));
   VOS_NAME(store_up_to)(probabilities[0] + at, count, v_mul(odds, inverse));
   for (size_t k = 1; k <= objects; k++) {
@@ -175,13 +179,33 @@ VOS_INLINE void VOS_NAME(aggregate_block)(const float *const *logits, size_t obj
   }
 }
 
+// With one object the background's odds are the inverse of its own: p² and q² over their sum.
+VOS_INLINE void VOS_NAME(aggregate_pair)(const float *logit, size_t count, float *background,
+                                         float *object) {
+  vec p, q;
+  VOS_NAME(sigmoid)(VOS_NAME(load_up_to)(logit, count), &p, &q);
+  p = VOS_NAME(bounded)(p), q = VOS_NAME(bounded)(q);
+  p = v_mul(p, p), q = v_mul(q, q);
+  const vec inverse = v_div(v_set(1), v_add(p, q));
+  VOS_NAME(store_up_to)(background, count, v_mul(q, inverse));
+  VOS_NAME(store_up_to)(object, count, v_mul(p, inverse));
+}
+
+VOS_INLINE void VOS_NAME(aggregate_up_to)(const float *const *logits, size_t objects, size_t at,
+                                          size_t count, float *const *probabilities) {
+  if (objects == 1)
+    VOS_NAME(aggregate_pair)(logits[0] + at, count, probabilities[0] + at, probabilities[1] + at);
+  else
+    VOS_NAME(aggregate_block)(logits, objects, at, count, probabilities);
+}
+
 static void VOS_NAME(vos_f32_aggregate)(const float *const *logits, size_t objects, size_t count,
                                         float *const *probabilities) {
   assert(objects >= 1);
   size_t at = 0;
   for (; at + VOS_LANES <= count; at += VOS_LANES)
-    VOS_NAME(aggregate_block)(logits, objects, at, VOS_LANES, probabilities);
-  if (at < count) VOS_NAME(aggregate_block)(logits, objects, at, count - at, probabilities);
+    VOS_NAME(aggregate_up_to)(logits, objects, at, VOS_LANES, probabilities);
+  if (at < count) VOS_NAME(aggregate_up_to)(logits, objects, at, count - at, probabilities);
 }
 
 static void VOS_NAME(vos_f32_argmax)(const float *const *planes, size_t plane_count, size_t count,

@@ -5,14 +5,14 @@ import CKernels
 /// Integers: every instruction set gives the same bytes.
 struct ByteArithmetic: ChainArithmetic {
   /// A convolution's weights in the kernels' layout, and how sums become bytes.
-  final class Factor: @unchecked Sendable {  // safe: never written after `init`
-    let weights: UnsafeMutablePointer<Int8>
+  struct Factor {
+    let weights: AlignedStorage<Int8>
     /// Dense: int32 sums, float scales.
-    let bias: UnsafeMutablePointer<Int32>
-    let scale: UnsafeMutablePointer<Float>
+    let bias: AlignedStorage<Int32>
+    let scale: AlignedBuffer
     /// Depthwise: int16 sums, Q15 scales.
-    let narrowBias: UnsafeMutablePointer<Int16>
-    let narrowScale: UnsafeMutablePointer<Int16>
+    let narrowBias: AlignedStorage<Int16>
+    let narrowScale: AlignedStorage<Int16>
     let zeroPoint: UInt8
     let addendScale: Float
     let clamp: vos_int8_clamp
@@ -22,33 +22,21 @@ struct ByteArithmetic: ChainArithmetic {
       weightCount: Int, columns: Int, depthwiseChannels: Int, zeroPoint: UInt8, addendScale: Float,
       clamp: vos_int8_clamp
     ) {
-      func zeros<T: BinaryInteger>(_ count: Int, _: T.Type) -> UnsafeMutablePointer<T> {
-        let memory = UnsafeMutablePointer<T>.allocate(capacity: max(1, count))
-        memory.initialize(repeating: 0, count: max(1, count))
-        return memory
-      }
-      weights = zeros(weightCount, Int8.self)
-      bias = zeros(columns, Int32.self)
-      narrowBias = zeros(depthwiseChannels, Int16.self)
-      narrowScale = zeros(depthwiseChannels, Int16.self)
-      scale = .allocate(capacity: max(1, columns))
-      scale.initialize(repeating: 0, count: max(1, columns))
+      weights = AlignedStorage(count: weightCount)
+      bias = AlignedStorage(count: columns)
+      scale = AlignedBuffer(count: columns)
+      narrowBias = AlignedStorage(count: depthwiseChannels)
+      narrowScale = AlignedStorage(count: depthwiseChannels)
       self.zeroPoint = zeroPoint
       self.addendScale = addendScale
       self.clamp = clamp
     }
 
-    deinit {
-      weights.deallocate()
-      bias.deallocate()
-      scale.deallocate()
-      narrowBias.deallocate()
-      narrowScale.deallocate()
-    }
-
-    var dense: vos_int8_factor { .init(weights: weights, bias: bias, scale: scale) }
+    var dense: vos_int8_factor { .init(weights: weights.base, bias: bias.base, scale: scale.base) }
     var depthwise: vos_int8_depthwise {
-      .init(weights: weights, bias: narrowBias, scale: narrowScale, zero_point: zeroPoint)
+      .init(
+        weights: weights.base, bias: narrowBias.base, scale: narrowScale.base,
+        zero_point: zeroPoint)
     }
   }
 

@@ -9,6 +9,7 @@ package protocol MapScalar: BitwiseCopyable, Sendable {
 extension Float: MapScalar {}
 extension UInt8: MapScalar {}
 extension Int8: MapScalar {}
+extension Int16: MapScalar {}
 extension Int32: MapScalar {}
 extension UInt32: MapScalar {}
 

@@ -151,7 +151,7 @@ extension QuantizedParameters {
         for (k, offset) in segment.enumerated() {
           let weight = convolution.weights[output * perOutput + offset]
           let row = (output / panel * groups + group + k / 4) * panel + output % panel
-          factor.weights[row * 4 + k % 4] = weight
+          factor.weights.base[row * 4 + k % 4] = weight
           bias -= Double(zeroPoint * Int(weight))
         }
         group += (segment.count + 3) / 4
@@ -160,8 +160,8 @@ extension QuantizedParameters {
       shift -= Double(surroundings.addend?.zeroPoint ?? 0) * Double(addendScale)
       bias += shift / Double(scale)
       // Sums stay below 2^31: 4096 channels of 9 taps at 127 · 64 each are 3·10^8.
-      factor.bias[output] = Int32(min(max(bias.rounded(), -0x4000_0000), 0x4000_0000))
-      factor.scale[output] = scale
+      factor.bias.base[output] = Int32(min(max(bias.rounded(), -0x4000_0000), 0x4000_0000))
+      factor.scale.base[output] = scale
     }
     return factor
   }
@@ -183,16 +183,16 @@ extension QuantizedParameters {
       var sum = 0
       for tap in 0..<taps {
         let weight = convolution.weights[channel * taps + tap]
-        factor.weights[(tap / 2 * channels + channel) * 2 + tap % 2] = weight
+        factor.weights.base[(tap / 2 * channels + channel) * 2 + tap % 2] = weight
         sum += zeroPoint * Int(weight)
       }
       // The kernel halves its sums.
       let scale = Double(convolution.scales[channel])
       let bias = (Double(convolution.bias[channel]) / scale - Double(sum)) / 2
-      factor.narrowBias[channel] = Int16(
+      factor.narrowBias.base[channel] = Int16(
         min(max(bias.rounded(), Double(Int16.min)), Double(Int16.max)))
       let fixed = (scale / Double(result.scale) * 65536).rounded()
-      factor.narrowScale[channel] = Int16(min(max(fixed, 0), Double(Int16.max)))
+      factor.narrowScale.base[channel] = Int16(min(max(fixed, 0), Double(Int16.max)))
     }
     return factor
   }

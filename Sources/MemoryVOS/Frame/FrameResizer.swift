@@ -2,14 +2,16 @@
 
 import CKernels
 
-/// Resizes bytes `[height, width, channels]` to floats of another size, separably, row by row.
+/// Resizes bytes `[height, width, channels]` to numbers of another size, separably, row by row.
 final class FrameResizer {
   private let rows: ResizeTable
   private let columns: ResizeTable
   private let channels: Int
   private let kernels: vos_kernels
+  private let integers: vos_int8_kernels
   private let pool: ThreadPool
-  /// Per worker: the horizontally resized input rows that the current output row needs.
+  /// Per worker: the horizontally resized input rows that the current output row needs, and an output
+  /// row before it is rounded.
   private let lines: [AlignedBuffer]
 
   /// Images (3 channels) by antialiased bilinear interpolation, masks (1 channel) by area.
@@ -19,16 +21,42 @@ final class FrameResizer {
     columns = table(from.width, to.width)
     self.channels = channels
     self.kernels = kernels.table
+    integers = kernels.integers
     self.pool = pool
     let (taps, line) = (rows.taps, to.width * channels)
-    lines = (0..<pool.threadCount).map { _ in AlignedBuffer(count: taps * line) }
+    lines = (0..<pool.threadCount).map { _ in AlignedBuffer(count: (taps + 1) * line) }
   }
 
   /// out = resized · scale + shift.
   func resize(_ bytes: [UInt8], scale: Float, shift: Float, into output: FeatureMap) {
+    precondition(output.shape == shape, "\(output.shape) for \(shape)")
+    resize(bytes, scale: scale, shift: shift) { y, _ in output.row(y) } finish: { _, _ in }
+  }
+
+  /// The same, rounded to the bytes of an integer plan.
+  func resize(_ bytes: [UInt8], scale: Float, shift: Float, into output: ByteTensor) {
+    precondition(output.map.shape == shape, "\(output.map.shape) for \(shape)")
+    let (range, count) = (output.range, lineCount)
+    resize(bytes, scale: scale, shift: shift) { _, worker in
+      lines[worker].base + rows.taps * count
+    } finish: { y, line in
+      integers.quantize(line, count, 1 / range.scale, Float(range.zeroPoint), output.map.row(y))
+    }
+  }
+
+  private var lineCount: Int { columns.outputCount * channels }
+  private var shape: FeatureShape {
+    FeatureShape(height: rows.outputCount, width: columns.outputCount, channels: channels)
+  }
+
+  /// Writes each output row to `line(y, worker)` and hands it to `finish`.
+  private func resize(
+    _ bytes: [UInt8], scale: Float, shift: Float,
+    line: (_ y: Int, _ worker: Int) -> UnsafeMutablePointer<Float>,
+    finish: (_ y: Int, _ line: UnsafeMutablePointer<Float>) -> Void
+  ) {
     precondition(bytes.count == rows.inputCount * columns.inputCount * channels)
-    precondition(output.shape.channels == channels && output.shape.width == columns.outputCount)
-    let line = columns.outputCount * channels
+    let count = lineCount
     let blocks = min(rows.outputCount, 4 * pool.threadCount)
     bytes.withUnsafeBufferPointer { bytes in
       guard let bytes = bytes.baseAddress else { return }
@@ -41,23 +69,32 @@ final class FrameResizer {
           for y in range {
             let first = Int(rows.start[y])
             for row in max(first, next)..<max(first + rows.taps, next) {
-              kernels.resize_row_u8(
-                bytes + row * columns.inputCount * channels, channels, columns.start,
-                columns.weights, columns.taps, columns.outputCount, ring + row % rows.taps * line)
+              resizeColumns(
+                bytes + row * columns.inputCount * channels, to: ring + row % rows.taps * count)
             }
             next = max(next, first + rows.taps)
             for tap in 0..<rows.taps {
-              taps.initializeElement(at: tap, to: ring + (first + tap) % rows.taps * line)
+              taps.initializeElement(at: tap, to: ring + (first + tap) % rows.taps * count)
             }
+            let out = line(y, worker)
             rows.weights.withUnsafeBufferPointer { weights in
               guard let weights = weights.baseAddress else { return }
               kernels.combine_rows(
-                taps.baseAddress, weights + y * rows.taps, rows.taps, line, scale, shift,
-                output.row(y))
+                taps.baseAddress, weights + y * rows.taps, rows.taps, count, scale, shift, out)
             }
+            finish(y, out)
           }
         }
       }
+    }
+  }
+
+  private func resizeColumns(_ row: UnsafePointer<UInt8>, to line: UnsafeMutablePointer<Float>) {
+    if columns.isIdentity {
+      integers.dequantize(row, lineCount, 1, 0, line)
+    } else {
+      kernels.resize_row_u8(
+        row, channels, columns.start, columns.weights, columns.taps, columns.outputCount, line)
     }
   }
 }

@@ -43,17 +43,24 @@ public struct LabelMap: Sendable, Equatable {
   var areas: [Int] {
     var areas = [Int](repeating: 0, count: 256)
     labels.withUnsafeBytes { bytes in
-      // Neighbours are mostly equal: eight at once.
+      // Neighbours are mostly equal: eight at once, while they stay as the eight before.
       let whole = bytes.count & ~7
+      var (equal, run) = (UInt64(0), 0)
       for at in stride(from: 0, to: whole, by: 8) {
         let eight = bytes.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+        if eight == equal {
+          run += 8
+          continue
+        }
         let first = UInt8(truncatingIfNeeded: eight)
         if eight == UInt64(first) &* 0x0101_0101_0101_0101 {
-          areas[Int(first)] += 8
+          areas[Int(UInt8(truncatingIfNeeded: equal))] += run
+          (equal, run) = (eight, 8)
         } else {
           for label in bytes[at..<at + 8] { areas[Int(label)] += 1 }
         }
       }
+      areas[Int(UInt8(truncatingIfNeeded: equal))] += run
       for label in bytes[whole...] { areas[Int(label)] += 1 }
     }
     return areas

@@ -59,7 +59,8 @@ final class TrackerSession {
     var options = PlanOptions()
     options.fusesChains = observer == nil
     plans = NetworkPlans(
-      network, size: networkSize, kernels: kernels, pool: pool, options: options)
+      network, size: networkSize, kernels: kernels, pool: pool, options: options,
+      prefersByteImage: true)
     for plan in [plans.keyEncoder, plans.valueEncoder, plans.decoder] { plan.observer = observer }
     bank = MemoryBank(
       positions: networkSize.area / 256, keyChannels: network.configuration.keyChannels,
@@ -129,8 +130,14 @@ final class TrackerSession {
   }
 
   func load(_ frame: Frame) {
-    guard let image = plans.keyEncoder.inputs["image"] else { preconditionFailure("no image") }
-    imageResizer.resize(frame.pixels, scale: 1 / 127.5, shift: -1, into: image)
+    let (scale, shift): (Float, Float) = (1 / 127.5, -1)
+    if let image = plans.byteImage {
+      imageResizer.resize(frame.pixels, scale: scale, shift: shift, into: image)
+    } else if let image = plans.keyEncoder.inputs["image"] {
+      imageResizer.resize(frame.pixels, scale: scale, shift: shift, into: image)
+    } else {
+      preconditionFailure("no image")
+    }
   }
 
   func encode() {
@@ -352,15 +359,17 @@ final class TrackerSession {
 
   /// Mean probability where it is at least one half, sampled on every other row and column.
   private func confidence(of object: TrackedObject) -> Float {
-    var sum: Float = 0
-    var count: Float = 0
+    var sums = SIMD4<Float>.zero
+    var counts = SIMD4<Float>.zero
     for y in stride(from: 0, to: networkSize.height, by: 2) {
       let row = object.probability.row(y)
-      for x in stride(from: 0, to: networkSize.width, by: 2) where row[x] >= 0.5 {
-        sum += row[x]
-        count += 1
+      for x in stride(from: 0, to: networkSize.width, by: 8) {
+        let four = SIMD4(row[x], row[x + 2], row[x + 4], row[x + 6])
+        let isObject = four .>= 0.5
+        sums += SIMD4.zero.replacing(with: four, where: isObject)
+        counts += SIMD4.zero.replacing(with: .one, where: isObject)
       }
     }
-    return count > 0 ? sum / count : 0
+    return counts.sum() > 0 ? sums.sum() / counts.sum() : 0
   }
 }

@@ -48,6 +48,48 @@ enum QuantizedFixture {
     return plans.keyEncoder.byteOutputs.mapValues { $0.map.scalars }
   }
 
+  /// What a tracker does: the frame goes into the plan as bytes, where nothing reads it as floats.
+  @Test(arguments: [(96, 64), (131, 77), (40, 30)])
+  func anImageInBytesGivesTheSameFeatures(_ width: Int, _ height: Int) throws {
+    let network = try Network(QuantizedFixture.checkpoint.get())
+    let (from, to) = (FrameSize(width: width, height: height), QuantizedFixture.size)
+    let (kernels, pool) = (Kernels(try .preferred()), ThreadPool(threadCount: 2))
+    let resizer = FrameResizer(from: from, to: to, channels: 3, kernels: kernels, pool: pool)
+    var random = SeededGenerator(seed: 6)
+    let pixels = (0..<from.area * 3).map { _ in UInt8.random(in: 0...255, using: &random) }
+
+    let converting = NetworkPlans(network, size: to, kernels: kernels, pool: pool)
+    #expect(converting.byteImage == nil)
+    let floats = try #require(converting.keyEncoder.inputs["image"])
+    resizer.resize(pixels, scale: 1 / 127.5, shift: -1, into: floats)
+    converting.keyEncoder.run()
+
+    let direct = NetworkPlans(
+      network, size: to, kernels: kernels, pool: pool, prefersByteImage: true)
+    #expect(direct.keyEncoder.inputs["image"] == nil)
+    let bytes = try #require(direct.byteImage)
+    resizer.resize(pixels, scale: 1 / 127.5, shift: -1, into: bytes)
+    direct.keyEncoder.run()
+
+    for name in ["f4", "f8", "f16"] {
+      let (expected, actual) = (converting.keyEncoder, direct.keyEncoder)
+      #expect(
+        try #require(actual.byteOutputs[name]).map.scalars
+          == (try #require(expected.byteOutputs[name]).map.scalars), "\(name)")
+    }
+  }
+
+  @Test func aFloatStemTakesTheImageInFloats() throws {
+    let mixed = try QuantizedFixture.quantizer(frames: 16).quantized(
+      keepingFloat: ["k.features.0"])
+    for network in [try Network(mixed), try ShippedCheckpoint.network.get()] {
+      let plans = NetworkPlans(
+        network, size: QuantizedFixture.size, kernels: Kernels(.scalar),
+        pool: ThreadPool(threadCount: 1), prefersByteImage: true)
+      #expect(plans.byteImage == nil && plans.keyEncoder.inputs["image"] != nil)
+    }
+  }
+
   @Test func bytesStandForTheFloatFeatures() throws {
     let quantized = try Network(QuantizedFixture.checkpoint.get())
     let float = try ShippedCheckpoint.network.get()

@@ -67,6 +67,38 @@ private func id(_ label: UInt8) throws -> ObjectID { try #require(ObjectID(label
     }
   }
 
+  @Test func confidenceIsTheMeanProbabilityOfTheObject() throws {
+    var clip = Clip(FrameSize(width: 80, height: 48))
+    var tracker = try makeTracker(clip.size)
+    _ = try tracker.step(clip.frame(), mask: clip.mask(1, 2))
+    let result = try tracker.step(clip.frame())
+    for object in result.objects {
+      let all = try tracker.probabilities(of: id(object.id))
+      let samples = stride(from: 0, to: 48, by: 2).flatMap { y in
+        stride(from: 0, to: 80, by: 2).map { x in all[y * 80 + x] }
+      }
+      let inside = samples.filter { $0 >= 0.5 }
+      let mean = inside.isEmpty ? 0 : inside.reduce(0, +) / Float(inside.count)
+      #expect(abs(object.confidence - mean) < 1e-5)
+    }
+  }
+
+  @Test func areasCountEveryPixel() {
+    var random = SeededGenerator(seed: 9)
+    for width in [1, 7, 8, 31, 96] {
+      var map = LabelMap(size: FrameSize(width: width, height: 13))
+      // Runs of a few labels, long and short, so that words of eight are equal, mixed and changing.
+      var at = 0
+      while at < map.labels.count {
+        let label = UInt8([0, 1, 254, 255].randomElement(using: &random) ?? 0)
+        let end = min(map.labels.count, at + Int.random(in: 1...40, using: &random))
+        for index in at..<end { map.labels[index] = label }
+        at = end
+      }
+      #expect(map.areas == (0...255).map { label in map.labels.count { $0 == label } })
+    }
+  }
+
   @Test func beforeAnyMaskEverythingIsBackground() throws {
     var clip = Clip()
     var tracker = try makeTracker(clip.size)
