@@ -51,6 +51,16 @@ static inline __m128i vos_cvtepi32_epi8(__m512i x) {
 }
 #define _mm512_cvtepi32_epi8(x) vos_cvtepi32_epi8(x)
 
+/// Two quarters of a, two of b, each chosen by two bits.
+static inline __m512i vos_shuffle_i64x2(__m512i a, __m512i b, int chosen) {
+  char in[2][64], out[64];
+  memcpy(in[0], &a, 64);
+  memcpy(in[1], &b, 64);
+  for (int i = 0; i < 4; i++) memcpy(out + 16 * i, in[i / 2] + 16 * (chosen >> 2 * i & 3), 16);
+  return _mm512_loadu_si512(out);
+}
+#define _mm512_shuffle_i64x2(a, b, chosen) vos_shuffle_i64x2(a, b, chosen)
+
 static inline int32_t vos_reduce_add_epi32(__m512i x) {
   int32_t in[16];
   uint32_t sum = 0;
