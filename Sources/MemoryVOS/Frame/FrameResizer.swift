@@ -30,7 +30,10 @@ final class FrameResizer {
   /// out = resized · scale + shift.
   func resize(_ bytes: [UInt8], scale: Float, shift: Float, into output: FeatureMap) {
     precondition(output.shape == shape, "\(output.shape) for \(shape)")
-    resize(bytes, scale: scale, shift: shift) { y, _ in output.row(y) } finish: { _, _ in }
+    resize(bytes, scale: scale, shift: shift) { y, _ in
+      output.row(y)
+    } finish: { _, _ in
+    }
   }
 
   /// The same, rounded to the bytes of an integer plan.
