@@ -310,7 +310,8 @@ static void test_conversions_int8(const vos_int8_kernels *tested) {
         if (random_below(8) == 0) in[i] = special[random_below(COUNT(special))];
         if (random_below(4) == 0) in[i] = (float)random_below(300) * 0.5f / inverse;  // ties
       }
-      const uint8_t *bytes = random_activations(count, anything);
+      uint8_t *bytes = random_activations(count, anything);
+      for (size_t i = 0; i < count; i++) bytes[i] = (uint8_t)random_below(256);
       byte_matrix out[2], floats[2];
       for (int i = 0; i < 2; i++) {
         const vos_int8_kernels *kernels = i ? &vos_int8_kernels_scalar : tested;

@@ -65,7 +65,7 @@ void test_softmax(const vos_kernels *tested, const vos_kernels *expected) {
 }
 
 void test_subtract_distances(const vos_kernels *tested, const vos_kernels *expected) {
-  static const size_t heights[] = {1, 2, 30}, widths[] = {1, 3, 7, 8, 9, 15, 16, 17, 31, 54, 129};
+  static const size_t heights[] = {1, 2, 30}, widths[] = {1, 3, 7, 8, 9, 15, 16, 17, 31, 54, 129, 300};
   for (size_t h = 0; h < COUNT(heights); h++)
     for (size_t w = 0; w < COUNT(widths); w++)
       for (int corner = 0; corner < 3; corner++) {

@@ -83,7 +83,7 @@ typedef struct {
                     ptrdiff_t out_stride);
 
   /// scores[y, x] -= factor · ((y - at_y)² + (x - at_x)²), all of one query at (at_y, at_x) with the
-  /// height × width positions of a frame, each side at most 4096.
+  /// height × width positions of a frame.
   void (*subtract_distances)(float *scores, size_t height, size_t width, size_t at_y, size_t at_x,
                              float factor);
 

@@ -112,7 +112,7 @@ typedef struct {
   void (*quantize)(const float *in, size_t count, float inverse_scale, float zero_point,
                    uint8_t *out);
 
-  /// out[i] = float(in[i] - zero_point) · scale.
+  /// out[i] = float(in[i] - zero_point) · scale, of any bytes.
   void (*dequantize)(const uint8_t *in, size_t count, float scale, int32_t zero_point, float *out);
 
   /// Queries as left factor of the affinity, each with its own unit: with m the largest |x| of a row,

@@ -57,26 +57,28 @@ static void VOS_NAME(vos_f32_softmax)(float *scores, ptrdiff_t stride, size_t ro
     VOS_NAME(softmax_row)(scores + (ptrdiff_t)m * stride, count, scale);
 }
 
-#define VOS_LONGEST_SIDE 4096
-
 static void VOS_NAME(vos_f32_subtract_distances)(float *scores, size_t height, size_t width,
                                                  size_t at_y, size_t at_x, float factor) {
-  assert(width <= VOS_LONGEST_SIDE);
-  float across[VOS_LONGEST_SIDE];
-  for (size_t x = 0; x < width; x++) {
-    const float step = (float)x - (float)at_x;
-    across[x] = factor * (step * step);
-  }
-  for (size_t y = 0; y < height; y++, scores += width) {
-    const float down = (float)y - (float)at_y;
-    const vec vertical = v_set(factor * (down * down));
-    size_t x = 0;
-    for (; x + VOS_LANES <= width; x += VOS_LANES)
-      v_store(scores + x, v_sub(v_load(scores + x), v_add(vertical, v_load(across + x))));
-    if (x < width) {
-      const vec penalty = v_add(vertical, VOS_NAME(load_up_to)(across + x, width - x));
-      VOS_NAME(store_up_to)(scores + x, width - x,
-                            v_sub(VOS_NAME(load_up_to)(scores + x, width - x), penalty));
+  enum { block = 128 };
+  for (size_t first = 0; first < width; first += block) {
+    const size_t count = width - first < block ? width - first : block;
+    float across[block];
+    for (size_t x = 0; x < count; x++) {
+      const float step = (float)(first + x) - (float)at_x;
+      across[x] = factor * (step * step);
+    }
+    for (size_t y = 0; y < height; y++) {
+      float *row = scores + y * width + first;
+      const float down = (float)y - (float)at_y;
+      const vec vertical = v_set(factor * (down * down));
+      size_t x = 0;
+      for (; x + VOS_LANES <= count; x += VOS_LANES)
+        v_store(row + x, v_sub(v_load(row + x), v_add(vertical, v_load(across + x))));
+      if (x < count) {
+        const vec penalty = v_add(vertical, VOS_NAME(load_up_to)(across + x, count - x));
+        VOS_NAME(store_up_to)(row + x, count - x,
+                              v_sub(VOS_NAME(load_up_to)(row + x, count - x), penalty));
+      }
     }
   }
 }

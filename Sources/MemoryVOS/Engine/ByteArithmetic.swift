@@ -5,7 +5,7 @@ import CKernels
 /// Integers: every instruction set gives the same bytes.
 struct ByteArithmetic: ChainArithmetic {
   /// A convolution's weights in the kernels' layout, and how sums become bytes.
-  struct Factor {
+  final class Factor: Sendable {
     let weights: AlignedStorage<Int8>
     /// Dense: int32 sums, float scales.
     let bias: AlignedStorage<Int32>

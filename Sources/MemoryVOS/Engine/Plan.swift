@@ -27,6 +27,8 @@ package final class Plan {
 
   /// Maps to fill before `run`, by the graph's input names.
   package let inputs: [String: FeatureMap]
+  /// The same of inputs that are read as bytes alone, where they may be bytes.
+  package let byteInputs: [String: ByteTensor]
   /// Maps to read after `run`, by the graph's output names.
   ///
   /// They live until the next `run`.
@@ -35,8 +37,8 @@ package final class Plan {
   package let byteOutputs: [String: ByteTensor]
   /// Floats of intermediate results, shared by lifetime.
   package let arenaCount: Int
-  /// Called in `run` with each input and each step's result, when it is there: calibration looks at
-  /// them, simulation rounds them.
+  /// Called in `run` with each input and each step's result that is floats, when it is there:
+  /// calibration looks at them, simulation rounds them.
   ///
   /// What lies within a chain is not seen; see `PlanOptions.fusesChains`.
   package var observer: ((_ value: String, _ map: FeatureMap) -> Void)?
@@ -52,22 +54,25 @@ package final class Plan {
   ///
   /// `bindings` and `byteBindings` are inputs that are results of other plans, read in place. With
   /// `quantized` parameters, the convolutions that these hold compute in bytes; of `byteOutputs`,
-  /// those that come as bytes stay bytes.
+  /// those that come as bytes stay bytes, and inputs `inputsMayBeBytes`.
   package init(
     _ graph: Graph, size: FrameSize, weights: Weights, kernels: Kernels, pool: ThreadPool,
     bindings: [String: FeatureMap] = [:], options: PlanOptions = .init(),
     quantized: QuantizedParameters? = nil, byteBindings: [String: ByteTensor] = [:],
-    byteOutputs: Set<String> = []
+    byteOutputs: Set<String> = [], inputsMayBeBytes: Bool = false
   ) {
     precondition(size.width % 16 == 0 && size.height % 16 == 0, "a network input of \(size)")
     var compiler = PlanCompiler(
       graph: graph, size: size, options: options, quantized: quantized ?? .init())
     compiler.fuse()
-    compiler.convert(byteInputs: Set(byteBindings.keys), byteOutputs: byteOutputs)
+    compiler.convert(
+      byteInputs: Set(byteBindings.keys), byteOutputs: byteOutputs,
+      inputsMayBeBytes: inputsMayBeBytes)
     let result = compiler.build(
       weights: weights, kernels: kernels, threadCount: pool.threadCount, bindings: bindings,
       byteBindings: byteBindings)
     inputs = result.inputs
+    byteInputs = result.byteInputs
     outputs = result.outputs
     steps = result.steps
     readers = result.readers

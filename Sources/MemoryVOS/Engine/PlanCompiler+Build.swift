@@ -6,6 +6,7 @@ extension PlanCompiler {
   /// What a plan is made of.
   struct Result {
     var inputs: [String: FeatureMap] = [:]
+    var byteInputs: [String: ByteTensor] = [:]
     var outputs: [String: FeatureMap] = [:]
     var byteOutputs: [String: ByteTensor] = [:]
     var steps: [Plan.Step] = []
@@ -49,6 +50,13 @@ extension PlanCompiler {
       if let bound = byteBindings[name] {
         check(bound.map, name, shape(value), padding: needed)
         maps.bytes[value] = bound
+        continue
+      }
+      if byteInputs.contains(value) {
+        let range = range(of: value, names)
+        let map = ByteMap(shape(value), padding: needed, fill: range.zeroPoint)
+        maps.bytes[value] = ByteTensor(map: map, range: range)
+        result.byteInputs[name] = maps.bytes[value]
         continue
       }
       if let bound = bindings[name] { check(bound, name, shape(value), padding: needed) }

@@ -36,7 +36,7 @@ struct PlanCompiler {
   let quantized: QuantizedParameters
   let readers: [Int]
   var steps: [StepPlan] = []
-  /// Outputs that stay bytes, and bindings that are.
+  /// Outputs that stay bytes, and inputs that are.
   var byteOutputs: Set<Graph.Value> = []
   var byteInputs: Set<Graph.Value> = []
   private let options: PlanOptions
@@ -143,7 +143,10 @@ struct PlanCompiler {
 
   /// Makes chains of quantised convolutions compute in bytes and puts conversions between what comes
   /// in one form and is read in the other.
-  mutating func convert(byteInputs names: Set<String>, byteOutputs outputNames: Set<String>) {
+  mutating func convert(
+    byteInputs names: Set<String>, byteOutputs outputNames: Set<String>,
+    inputsMayBeBytes: Bool = false
+  ) {
     for (index, node) in graph.nodes.enumerated() {
       if case .input(let name) = node.operation, names.contains(name) {
         byteInputs.insert(.init(index: index))
@@ -165,6 +168,9 @@ struct PlanCompiler {
     for index in graph.nodes.indices {
       let value = Graph.Value(index: index)
       guard case .input = graph[value].operation else { continue }
+      if inputsMayBeBytes, isRead(value, asBytes: true), !isRead(value, asBytes: false) {
+        byteInputs.insert(value)
+      }
       let isByte = byteInputs.contains(value)
       if isRead(value, asBytes: !isByte) {
         converted.append(.conversion(value, isByte ? .toFloats : .toBytes))

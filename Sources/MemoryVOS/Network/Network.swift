@@ -64,19 +64,15 @@ package final class NetworkPlans {
   package let valueEncoder: Plan
   /// readout, previous (rebound per object) → logit.
   package let decoder: Plan
-  /// The image as the key encoder reads it, when it is asked for in bytes and read in bytes only;
-  /// else `keyEncoder.inputs["image"]` is.
-  package let byteImage: ByteTensor?
 
   package init(
     _ network: Network, size: FrameSize, kernels: Kernels, pool: ThreadPool,
-    options: PlanOptions = .init(), prefersByteImage: Bool = false
+    options: PlanOptions = .init(), imageMayBeBytes: Bool = false
   ) {
-    byteImage = prefersByteImage ? Self.byteImage(network, size: size) : nil
     let keyEncoder = Plan(
       network.graphs.keyEncoder, size: size, weights: network.weights, kernels: kernels,
       pool: pool, options: options, quantized: network.quantized,
-      byteBindings: byteImage.map { ["image": $0] } ?? [:], byteOutputs: NetworkGraphs.features)
+      byteOutputs: NetworkGraphs.features, inputsMayBeBytes: imageMayBeBytes)
     let features = keyEncoder.outputs.filter { $0.key != "key" }
     let byteFeatures = keyEncoder.byteOutputs
     valueEncoder = Plan(
@@ -88,23 +84,5 @@ package final class NetworkPlans {
       pool: pool, bindings: features, options: options, quantized: network.quantized,
       byteBindings: byteFeatures)
     self.keyEncoder = keyEncoder
-  }
-
-  private static func byteImage(_ network: Network, size: FrameSize) -> ByteTensor? {
-    let graph = network.graphs.keyEncoder
-    let image = graph.nodes.indices.map { Graph.Value(index: $0) }.first {
-      if case .input("image") = graph[$0].operation { true } else { false }
-    }
-    guard let image, let quantized = network.quantized, let range = quantized.ranges["image"] else {
-      return nil
-    }
-    let readers = graph.nodes.filter { $0.inputs.contains(image) }
-    guard
-      readers.allSatisfy({ quantized.convolutions[$0.convolution?.name ?? ""] != nil })
-    else { return nil }
-    let shape = FeatureShape(
-      height: size.height, width: size.width, channels: graph[image].channels)
-    let padding = readers.map(\.padding).max() ?? 0
-    return ByteTensor(map: ByteMap(shape, padding: padding, fill: range.zeroPoint), range: range)
   }
 }

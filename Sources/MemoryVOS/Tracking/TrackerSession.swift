@@ -60,7 +60,7 @@ final class TrackerSession {
     options.fusesChains = observer == nil
     plans = NetworkPlans(
       network, size: networkSize, kernels: kernels, pool: pool, options: options,
-      prefersByteImage: true)
+      imageMayBeBytes: true)
     for plan in [plans.keyEncoder, plans.valueEncoder, plans.decoder] { plan.observer = observer }
     bank = MemoryBank(
       positions: networkSize.area / 256, keyChannels: network.configuration.keyChannels,
@@ -131,7 +131,7 @@ final class TrackerSession {
 
   func load(_ frame: Frame) {
     let (scale, shift): (Float, Float) = (1 / 127.5, -1)
-    if let image = plans.byteImage {
+    if let image = plans.keyEncoder.byteInputs["image"] {
       imageResizer.resize(frame.pixels, scale: scale, shift: shift, into: image)
     } else if let image = plans.keyEncoder.inputs["image"] {
       imageResizer.resize(frame.pixels, scale: scale, shift: shift, into: image)

@@ -59,15 +59,15 @@ enum QuantizedFixture {
     let pixels = (0..<from.area * 3).map { _ in UInt8.random(in: 0...255, using: &random) }
 
     let converting = NetworkPlans(network, size: to, kernels: kernels, pool: pool)
-    #expect(converting.byteImage == nil)
+    #expect(converting.keyEncoder.byteInputs.isEmpty)
     let floats = try #require(converting.keyEncoder.inputs["image"])
     resizer.resize(pixels, scale: 1 / 127.5, shift: -1, into: floats)
     converting.keyEncoder.run()
 
     let direct = NetworkPlans(
-      network, size: to, kernels: kernels, pool: pool, prefersByteImage: true)
+      network, size: to, kernels: kernels, pool: pool, imageMayBeBytes: true)
     #expect(direct.keyEncoder.inputs["image"] == nil)
-    let bytes = try #require(direct.byteImage)
+    let bytes = try #require(direct.keyEncoder.byteInputs["image"])
     resizer.resize(pixels, scale: 1 / 127.5, shift: -1, into: bytes)
     direct.keyEncoder.run()
 
@@ -85,8 +85,9 @@ enum QuantizedFixture {
     for network in [try Network(mixed), try ShippedCheckpoint.network.get()] {
       let plans = NetworkPlans(
         network, size: QuantizedFixture.size, kernels: Kernels(.scalar),
-        pool: ThreadPool(threadCount: 1), prefersByteImage: true)
-      #expect(plans.byteImage == nil && plans.keyEncoder.inputs["image"] != nil)
+        pool: ThreadPool(threadCount: 1), imageMayBeBytes: true)
+      let encoder = plans.keyEncoder
+      #expect(encoder.byteInputs.isEmpty && encoder.inputs["image"] != nil)
     }
   }
 
