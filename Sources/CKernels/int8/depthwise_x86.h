@@ -1,4 +1,4 @@
-// Depthwise convolution rows in 128- and 256-bit vectors, where the CPU has them in 512-bit ones.
+// Depthwise convolution rows in 128- and 256-bit vectors, with AVX-512 VNNI in 512-bit ones too.
 // Contract: CKernelsInt8.h; specification: scalar.h. Included as products.h is.
 
 #define D(op) _mm_##op

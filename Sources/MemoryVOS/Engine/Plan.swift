@@ -27,7 +27,7 @@ package final class Plan {
 
   /// Maps to fill before `run`, by the graph's input names.
   package let inputs: [String: FeatureMap]
-  /// The same of inputs that are read as bytes alone, where they may be bytes.
+  /// The same for inputs that are bytes, see `init`.
   package let byteInputs: [String: ByteTensor]
   /// Maps to read after `run`, by the graph's output names.
   ///
@@ -54,7 +54,8 @@ package final class Plan {
   ///
   /// `bindings` and `byteBindings` are inputs that are results of other plans, read in place. With
   /// `quantized` parameters, the convolutions that these hold compute in bytes; of `byteOutputs`,
-  /// those that come as bytes stay bytes, and inputs `inputsMayBeBytes`.
+  /// those that come as bytes stay bytes; with `inputsMayBeBytes`, inputs that are read as bytes alone
+  /// are `byteInputs`.
   package init(
     _ graph: Graph, size: FrameSize, weights: Weights, kernels: Kernels, pool: ThreadPool,
     bindings: [String: FeatureMap] = [:], options: PlanOptions = .init(),
