@@ -59,7 +59,7 @@ static void VOS_NAME(vos_f32_softmax)(float *scores, ptrdiff_t stride, size_t ro
 
 static void VOS_NAME(vos_f32_subtract_distances)(float *scores, size_t height, size_t width,
                                                  size_t at_y, size_t at_x, float factor) {
-  enum { block = 128 };
+  enum { block = 128 };  // columns whose penalties are computed once for all rows
   for (size_t first = 0; first < width; first += block) {
     const size_t count = width - first < block ? width - first : block;
     float across[block];
