@@ -108,6 +108,8 @@ static double product_value(const vos_int8_segment *segments, product p, size_t 
   return (double)sum;
 }
 
+static double saturated(double x) { return fmin(fmax(x, INT16_MIN), INT16_MAX); }
+
 static void compare_gemm(const vos_int8_kernels *tested, product p) {
   enum { no_addend, separate_addend, added_in_place, addend_kinds };
   const int addend_kind = (int)random_below(addend_kinds);
@@ -131,19 +133,27 @@ static void compare_gemm(const vos_int8_kernels *tested, product p) {
   const size_t padded = (p.columns + 15) / 16 * 16;
   int32_t *bias = allocate(padded * sizeof *bias);
   float *scale = allocate(padded * sizeof *scale);
+  int16_t *multiplier = allocate(padded * sizeof *multiplier);
+  // Shifts around the one that makes 16 bits of the largest sum.
+  const int usual = (int)fmax(0, log2(largest) - 14), shift = usual + (int)random_below(4) - 2;
+  const int shifts[] = {0, 31, shift < 0 ? 0 : shift};
   for (size_t n = 0; n < padded; n++) {
     bias[n] = random_below(4) ? (int32_t)((double)random_below(2000) / 1000 * largest - largest)
                               : (int32_t)(random_below(2) ? 1 << 30 : -(1 << 30));
-    // Halves are met often: with scale 0.5 every odd sum is one.
-    scale[n] = random_below(4) ? (float)(random_below(1000) + 1) * 0.0005f *
-                                    (float)fmin(1, 400 / largest)
-                              : 0.5f;
+    scale[n] = random_below(4) ? (float)(random_below(1000) + 1) * 0.0005f : 0.5f;
+    // Halves are met often: with 2^14 every odd word is one.
+    multiplier[n] = random_below(4)   ? (int16_t)(128 + random_below(1024))
+                    : random_below(4) ? 1 << 14
+                    : random_below(2) ? 0
+                                      : INT16_MAX;
   }
-  const vos_int8_factor factor = {limited_weights(p, groups), bias, scale};
+  const int16_t addends[] = {0, 512, INT16_MAX, (int16_t)random_below(4096)};
+  const vos_int8_factor factor = {
+    limited_weights(p, groups), bias, scale, multiplier,
+    shifts[random_below(8) ? 2 : random_below(2)], addends[random_below(COUNT(addends))]};
   const uint8_t low = (uint8_t)(random_below(2) ? 0 : random_below(100));
   const vos_int8_clamp clamp = {low, (uint8_t)(random_below(2) ? 127 : low + random_below(28))};
   const uint8_t *added = random_activations(p.rows * p.columns, anything);
-  const float addend_scale = random_below(2) ? 0.5f : (float)random_below(3000) * 0.001f;
 
   byte_matrix out[2], floats[2];
   for (int i = 0; i < 2; i++) {
@@ -154,8 +164,8 @@ static void compare_gemm(const vos_int8_kernels *tested, product p) {
     for (size_t m = 0; m < p.rows; m++)
       memcpy(addend.data + m * stride, added + m * p.columns, p.columns);
     kernels->gemm(p.rows, p.columns, segments, p.segment_count, &factor,
-                  addend_kind == no_addend ? NULL : addend.data, (ptrdiff_t)stride, addend_scale,
-                  out[i].data, (ptrdiff_t)stride, clamp);
+                  addend_kind == no_addend ? NULL : addend.data, (ptrdiff_t)stride, out[i].data,
+                  (ptrdiff_t)stride, clamp);
     floats[i] = new_bytes(p.rows, p.columns * 4, stride * 4);
     kernels->gemm_to_float(p.rows, p.columns, segments, p.segment_count, &factor,
                            (float *)(void *)floats[i].data, (ptrdiff_t)stride);
@@ -166,21 +176,24 @@ static void compare_gemm(const vos_int8_kernels *tested, product p) {
   for (size_t m = 0; m < p.rows; m++)
     for (size_t n = 0; n < p.columns; n++) {
       const double sum = product_value(segments, p, groups, &factor, m, n);
-      const double plain = (double)(float)sum * (double)scale[n];
-      double t = (double)(float)plain;
-      if (addend_kind != no_addend)
-        t = (double)(float)(t + (double)(float)(added[m * p.columns + n] * (double)addend_scale));
-      const double value = fmin(fmax(nearbyint(t), clamp.low), clamp.high);
+      const double word = saturated(floor(sum / exp2(factor.shift)));
+      double t = floor(word * multiplier[n] / 32768 + 0.5);
+      if (addend_kind != no_addend) {
+        const double a = added[m * p.columns + n];
+        t = floor(saturated(t + floor(a * factor.addend_multiplier / 256 + 0.5)) / 8);
+      }
+      const double value = fmin(fmax(t, clamp.low), clamp.high);
       if (out[0].data[m * stride + n] != value)
         fail("[%zu, %zu] is %u, expected %g", m, n, out[0].data[m * stride + n], value);
+      const double plain = (double)(float)sum * (double)scale[n];
       if (((const float *)(void *)floats[0].data)[m * stride + n] != (float)plain)
         fail("[%zu, %zu] is not %g", m, n, plain);
     }
 }
 
 static void test_gemm_int8(const vos_int8_kernels *tested) {
-  // The edges of tiles of 4, 6 and 8 rows and of 4, 8, 16 and 32 columns.
-  static const size_t rows[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 17, 54};
+  // The edges of tiles of 4, 6 and 8 rows, of blocks of 48, and of 4, 8, 16 and 32 columns.
+  static const size_t rows[] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 13, 17, 48, 54, 101};
   static const size_t columns[] = {0,  1,  3,  4,  5,  7,  8,  9,  12, 13, 15,
                                    16, 17, 24, 25, 31, 32, 33, 48, 64, 65};
   static const struct {
@@ -245,8 +258,7 @@ static void compare_depthwise(const vos_int8_kernels *tested, size_t kernel, siz
       sums[tap / 2 >= (pairs + 1) / 2] +=
           (double)rows[tap / kernel][(x * stride + tap % kernel) * channels + c] *
           weights[(tap / 2 * channels + c) * 2 + tap % 2];
-    const double s =
-        fmin(fmax(floor(sums[0] / 2) + floor(sums[1] / 2) + bias[c], INT16_MIN), INT16_MAX);
+    const double s = saturated(floor(sums[0] / 2) + floor(sums[1] / 2) + bias[c]);
     const double t = floor(s * scale[c] / 32768 + 0.5) + factor.zero_point;
     const double value = fmin(fmax(t, clamp.low), clamp.high);
     if (out[0].data[at] != value) fail("[%zu] is %u, expected %g", at, out[0].data[at], value);
@@ -362,8 +374,9 @@ static void compare_affinity(const vos_int8_kernels *tested, size_t rows, size_t
                               (float *)(void *)query_scale[i].data);
     kernels->pack_keys(keys, (ptrdiff_t)stride, columns, depth, (int8_t *)weights[i].data,
                        (int32_t *)(void *)bias[i].data, (float *)(void *)scale[i].data);
-    const vos_int8_factor factor = {(int8_t *)weights[i].data, (int32_t *)(void *)bias[i].data,
-                                    (float *)(void *)scale[i].data};
+    const vos_int8_factor factor = {.weights = (int8_t *)weights[i].data,
+                                    .bias = (int32_t *)(void *)bias[i].data,
+                                    .scale = (float *)(void *)scale[i].data};
     const vos_int8_segment segment = {query[i].data, (ptrdiff_t)bytes, depth};
     kernels->gemm_to_float(rows, columns, &segment, 1, &factor, (float *)(void *)scores[i].data,
                            (ptrdiff_t)columns);

@@ -212,10 +212,10 @@ import Testing
       }
       let power = reals.reduce(0) { $0 + $1 * $1 }
       #expect(trained[name]?.count == reals.count)
-      // The depthwise kernels round biases and halved sums once more.
-      #expect(error(trained[name]) < 0.01 * power, "\(name): \(error(trained[name]) / power)")
+      // The kernels round biases too, sums on their way to bytes, and both terms of a residual sum.
+      #expect(error(trained[name]) < 0.015 * power, "\(name): \(error(trained[name]) / power)")
       #expect(
-        error(trained[name]) < 0.7 * error(plain[name]),
+        error(trained[name]) < 0.5 * error(plain[name]),
         "\(name): \(error(trained[name]) / power), float \(error(plain[name]) / power)")
     }
   }

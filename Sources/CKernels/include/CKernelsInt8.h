@@ -54,8 +54,15 @@ typedef struct {
   const int8_t *weights;
   /// [columns, padded to 16]; |bias| + 127 · sum of |weights| of the column < 2^31.
   const int32_t *bias;
-  /// [columns, padded to 16]; 0 < scale <= 0.5.
+  /// Of sums that become floats: [columns, padded to 16]; > 0.
   const float *scale;
+  /// Of sums that become bytes: [columns, padded to 16]; Q15, with an addend Q18; >= 0.
+  const int16_t *multiplier;
+  /// 0…31. Sums are shifted before they saturate to int16, and what saturates should lie beyond the
+  /// clamp: scale · 2^shift >= 2^-8, with an addend 2^-7, where scale is that of bytes.
+  int shift;
+  /// Q11, >= 0.
+  int16_t addend_multiplier;
 } vos_int8_factor;
 
 /// 0 <= low <= high <= 127.
@@ -79,16 +86,16 @@ typedef struct {
   const char *name;  // "scalar", "avx2", "avxvnni", "avx512vnni", "neon", "neondot"
 
   /// sum[m, n] = bias[n] + sum over segments s, depth k: A_s[m, k] · W[k, n], in int32
-  /// t = float(sum) · scale[n], and with an addend t = t + float(addend[m, n]) · addend_scale,
-  /// every operation rounded to float by itself
-  /// out[m, n] = t rounded to the nearest integer, ties to even, clamped.
-  /// addend: or NULL; may be equal to out (same stride). 0 <= addend_scale <= 65536. Writes exactly
-  /// `columns` bytes per row.
+  /// With `sat` saturation to int16, >> an arithmetic shift, and a ∗ b = (a · b + 2^14) >> 15:
+  ///   t = sat(sum >> shift) ∗ multiplier[n]
+  ///   with an addend t = sat(t + (addend[m, n] · 2^7) ∗ addend_multiplier) >> 3
+  ///   out[m, n] = t clamped
+  /// addend: or NULL; may be equal to out (same stride). Writes exactly `columns` bytes per row.
   void (*gemm)(size_t rows, size_t columns, const vos_int8_segment *segments, size_t segment_count,
                const vos_int8_factor *factor, const uint8_t *addend, ptrdiff_t addend_stride,
-               float addend_scale, uint8_t *out, ptrdiff_t out_stride, vos_int8_clamp clamp);
+               uint8_t *out, ptrdiff_t out_stride, vos_int8_clamp clamp);
 
-  /// The same without addend, rounding and clamp: out[m, n] = float(sum) · scale[n]. Any scale > 0.
+  /// out[m, n] = float(sum) · scale[n].
   void (*gemm_to_float)(size_t rows, size_t columns, const vos_int8_segment *segments,
                         size_t segment_count, const vos_int8_factor *factor, float *out,
                         ptrdiff_t out_stride);

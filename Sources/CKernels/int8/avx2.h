@@ -46,10 +46,6 @@ static inline q_bytes q_broadcast(const uint8_t *p) {
   memcpy(&group, p, sizeof group);
   return _mm256_set1_epi32(group);
 }
-static inline q_float q_load_activations(const uint8_t *p) {
-  return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)p)));
-}
-
 #if defined(VOS_VNNI)
 static inline q_int q_dot(q_int sum, q_bytes a, q_bytes w) {
   return _mm256_dpbusd_avx_epi32(sum, a, w);
@@ -69,42 +65,70 @@ static inline q_int q_dot_twice(q_int sum, q_bytes a, q_bytes w, q_bytes b, q_by
 }
 #endif
 
-/// V · 8 bytes.
-static inline __attribute__((always_inline)) void q_store_clamped(const int V, uint8_t *out,
-                                                                  const q_int *x,
-                                                                  vos_int8_clamp clamp) {
-  // Packing works in halves: 0-3 8-11 | 4-7 12-15.
-  const __m256i words = _mm256_packs_epi32(x[0], V > 1 ? x[1] : x[0]);
-  const __m256i ordered = _mm256_permute4x64_epi64(words, 0xd8);
-  __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(ordered),
-                                   _mm256_extracti128_si256(ordered, 1));
-  bytes = _mm_min_epu8(_mm_max_epu8(bytes, _mm_set1_epi8((char)clamp.low)),
-                       _mm_set1_epi8((char)clamp.high));
-  if (V > 1)
-    _mm_storeu_si128((__m128i *)out, bytes);
-  else
-    _mm_storel_epi64((__m128i *)out, bytes);
+// MARK: - Sums into bytes
+
+/// 16 words as packing leaves them: 0-3 8-11 | 4-7 12-15.
+typedef __m256i q_words;
+typedef __m128i q_shift;
+
+static inline q_shift q_set_shift(int shift) { return _mm_cvtsi32_si128(shift); }
+static inline q_words q_set_words(int16_t x) { return _mm256_set1_epi16(x); }
+static inline void q_store_words(int16_t *p, q_words x) { _mm256_storeu_si256((__m256i *)p, x); }
+static inline __attribute__((always_inline)) q_words q_load_multipliers(const int V,
+                                                                        const int16_t *p) {
+  (void)V;
+  return _mm256_permute4x64_epi64(_mm256_loadu_si256((const __m256i *)p), 0xd8);
+}
+/// Of V vectors.
+static inline __attribute__((always_inline)) q_words q_narrow(const int V, const q_int *x,
+                                                              q_shift shift) {
+  const __m256i first = _mm256_sra_epi32(x[0], shift);
+  if (V < 2) return _mm256_packs_epi32(first, first);
+  return _mm256_packs_epi32(first, _mm256_sra_epi32(x[1], shift));
 }
 
-/// R rows of V · 8 bytes, two whole ones at a time.
-static inline __attribute__((always_inline)) void q_store_rows(const int R, const int V,
-                                                               uint8_t *out, ptrdiff_t step,
-                                                               q_int x[][Q_TILE_VECTORS],
-                                                               vos_int8_clamp clamp) {
-  int r = 0;
-  if (V == 2) {
-    const __m256i low = _mm256_set1_epi8((char)clamp.low);
-    const __m256i high = _mm256_set1_epi8((char)clamp.high);
-    const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-    _Pragma("clang loop unroll(full)") for (; r + 2 <= R; r += 2) {
-      const __m256i first = _mm256_packs_epi32(x[r][0], x[r][1]);
-      const __m256i second = _mm256_packs_epi32(x[r + 1][0], x[r + 1][1]);
-      __m256i bytes = _mm256_packus_epi16(first, second);
-      bytes = _mm256_min_epu8(_mm256_max_epu8(bytes, low), high);
-      bytes = _mm256_permutevar8x32_epi32(bytes, order);
-      _mm_storeu_si128((__m128i *)(out + r * step), _mm256_castsi256_si128(bytes));
-      _mm_storeu_si128((__m128i *)(out + (r + 1) * step), _mm256_extracti128_si256(bytes, 1));
-    }
-  }
-  for (; r < R; r++) q_store_clamped(V, out + r * step, x[r], clamp);
+/// One row's words, scaled and with the addend's V · 8 bytes.
+static inline __attribute__((always_inline)) q_words q_scaled(const int V, const int is_added,
+                                                              const int16_t *words,
+                                                              q_words multiplier,
+                                                              const uint8_t *addend,
+                                                              q_words addend_multiplier) {
+  const q_words x =
+      _mm256_mulhrs_epi16(_mm256_loadu_si256((const __m256i *)words), multiplier);
+  if (!is_added) return x;
+  const __m128i bytes = V > 1 ? _mm_loadu_si128((const __m128i *)addend)
+                              : _mm_loadl_epi64((const __m128i *)addend);
+  const __m256i shifted =
+      _mm256_slli_epi16(_mm256_cvtepu8_epi16(_mm_shuffle_epi32(bytes, 0xd8)), 7);
+  return _mm256_srai_epi16(
+      _mm256_adds_epi16(x, _mm256_mulhrs_epi16(shifted, addend_multiplier)), 3);
+}
+
+/// R rows, one or two, of V · 8 bytes.
+static inline __attribute__((always_inline)) void q_finish(
+    const int R, const int V, const int is_added, const int16_t *words, q_words multiplier,
+    const uint8_t *addend, ptrdiff_t addend_stride, q_words addend_multiplier, uint8_t *out,
+    ptrdiff_t stride, vos_int8_clamp clamp) {
+  const q_words first = q_scaled(V, is_added, words, multiplier, addend, addend_multiplier);
+  const q_words second = R > 1 ? q_scaled(V, is_added, words + 16, multiplier,
+                                          addend + addend_stride, addend_multiplier)
+                               : first;
+  __m256i bytes = _mm256_packus_epi16(first, second);
+  bytes = _mm256_max_epu8(bytes, _mm256_set1_epi8((char)clamp.low));
+  bytes = _mm256_min_epu8(bytes, _mm256_set1_epi8((char)clamp.high));
+  bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
+  const __m128i rows[2] = {_mm256_castsi256_si128(bytes), _mm256_extracti128_si256(bytes, 1)};
+  for (int r = 0; r < R; r++)
+    if (V > 1)
+      _mm_storeu_si128((__m128i *)(out + r * stride), rows[r]);
+    else
+      _mm_storel_epi64((__m128i *)(out + r * stride), rows[r]);
+}
+
+/// Q_TILE_VECTORS vectors of 0…127.
+static inline void q_store_bytes(uint8_t *out, const q_int *x) {
+  const __m256i words =
+      _mm256_permute4x64_epi64(_mm256_packs_epi32(x[0], x[1]), 0xd8);
+  _mm_storeu_si128((__m128i *)out, _mm_packus_epi16(_mm256_castsi256_si128(words),
+                                                    _mm256_extracti128_si256(words, 1)));
 }

@@ -33,46 +33,77 @@ static inline q_bytes q_broadcast(const uint8_t *p) {
   memcpy(&group, p, sizeof group);
   return _mm512_set1_epi32(group);
 }
-static inline q_float q_load_activations(const uint8_t *p) {
-  return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)));
-}
 static inline q_int q_dot(q_int sum, q_bytes a, q_bytes w) {
   return _mm512_dpbusd_epi32(sum, a, w);
 }
 static inline q_int q_dot_twice(q_int sum, q_bytes a, q_bytes w, q_bytes b, q_bytes v) {
   return q_dot(q_dot(sum, a, w), b, v);
 }
-/// V · 16 bytes.
-static inline __attribute__((always_inline)) void q_store_clamped(const int V, uint8_t *out,
-                                                                  const q_int *x,
-                                                                  vos_int8_clamp clamp) {
-  const __m512i low = _mm512_set1_epi32(clamp.low), high = _mm512_set1_epi32(clamp.high);
-  for (int v = 0; v < V; v++)
-    _mm_storeu_si128((__m128i *)(out + 16 * v),
-                     _mm512_cvtepi32_epi8(_mm512_min_epi32(_mm512_max_epi32(x[v], low), high)));
+
+// MARK: - Sums into bytes
+
+/// 32 words as packing leaves them, in quarters: four of each of the two vectors.
+typedef __m512i q_words;
+typedef __m512i q_shift;
+
+static inline q_shift q_set_shift(int shift) { return _mm512_set1_epi32(shift); }
+static inline q_words q_set_words(int16_t x) { return _mm512_set1_epi16(x); }
+static inline void q_store_words(int16_t *p, q_words x) { _mm512_storeu_si512(p, x); }
+static inline __attribute__((always_inline)) q_words q_load_multipliers(const int V,
+                                                                        const int16_t *p) {
+  const __m512i x = V > 1 ? _mm512_loadu_si512(p)
+                          : _mm512_castsi256_si512(_mm256_loadu_si256((const __m256i *)p));
+  return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 4, 1, 5, 2, 6, 3, 7), x);
+}
+/// Of V vectors.
+static inline __attribute__((always_inline)) q_words q_narrow(const int V, const q_int *x,
+                                                              q_shift shift) {
+  const __m512i first = _mm512_srav_epi32(x[0], shift);
+  if (V < 2) return _mm512_packs_epi32(first, first);
+  return _mm512_packs_epi32(first, _mm512_srav_epi32(x[1], shift));
 }
 
-/// R rows of V · 16 bytes, two whole ones at a time.
-static inline __attribute__((always_inline)) void q_store_rows(const int R, const int V,
-                                                               uint8_t *out, ptrdiff_t step,
-                                                               q_int x[][Q_TILE_VECTORS],
-                                                               vos_int8_clamp clamp) {
-  int r = 0;
-  if (V == 2) {
-    const __m512i low = _mm512_set1_epi8((char)clamp.low);
-    const __m512i high = _mm512_set1_epi8((char)clamp.high);
-    // Packing works in quarters: four bytes of each of the four vectors.
-    const __m512i order =
-        _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
-    _Pragma("clang loop unroll(full)") for (; r + 2 <= R; r += 2) {
-      const __m512i first = _mm512_packs_epi32(x[r][0], x[r][1]);
-      const __m512i second = _mm512_packs_epi32(x[r + 1][0], x[r + 1][1]);
-      __m512i bytes = _mm512_packus_epi16(first, second);
-      bytes = _mm512_min_epu8(_mm512_max_epu8(bytes, low), high);
-      bytes = _mm512_permutexvar_epi32(order, bytes);
-      _mm256_storeu_si256((__m256i *)(out + r * step), _mm512_castsi512_si256(bytes));
-      _mm256_storeu_si256((__m256i *)(out + (r + 1) * step), _mm512_extracti64x4_epi64(bytes, 1));
-    }
-  }
-  for (; r < R; r++) q_store_clamped(V, out + r * step, x[r], clamp);
+/// One row's words, scaled and with the addend's V · 16 bytes.
+static inline __attribute__((always_inline)) q_words q_scaled(const int V, const int is_added,
+                                                              const int16_t *words,
+                                                              q_words multiplier,
+                                                              const uint8_t *addend,
+                                                              q_words addend_multiplier) {
+  const q_words x = _mm512_mulhrs_epi16(_mm512_loadu_si512(words), multiplier);
+  if (!is_added) return x;
+  const __m256i bytes = V > 1 ? _mm256_loadu_si256((const __m256i *)addend)
+                              : _mm256_castsi128_si256(_mm_loadu_si128((const __m128i *)addend));
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  const __m512i shifted = _mm512_slli_epi16(
+      _mm512_cvtepu8_epi16(_mm256_permutevar8x32_epi32(bytes, order)), 7);
+  return _mm512_srai_epi16(
+      _mm512_adds_epi16(x, _mm512_mulhrs_epi16(shifted, addend_multiplier)), 3);
+}
+
+/// R rows, one or two, of V · 16 bytes.
+static inline __attribute__((always_inline)) void q_finish(
+    const int R, const int V, const int is_added, const int16_t *words, q_words multiplier,
+    const uint8_t *addend, ptrdiff_t addend_stride, q_words addend_multiplier, uint8_t *out,
+    ptrdiff_t stride, vos_int8_clamp clamp) {
+  const q_words first = q_scaled(V, is_added, words, multiplier, addend, addend_multiplier);
+  const q_words second = R > 1 ? q_scaled(V, is_added, words + 32, multiplier,
+                                          addend + addend_stride, addend_multiplier)
+                               : first;
+  __m512i bytes = _mm512_packus_epi16(first, second);
+  bytes = _mm512_max_epu8(bytes, _mm512_set1_epi8((char)clamp.low));
+  bytes = _mm512_min_epu8(bytes, _mm512_set1_epi8((char)clamp.high));
+  bytes = _mm512_permutexvar_epi32(
+      _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), bytes);
+  const __m256i rows[2] = {_mm512_castsi512_si256(bytes), _mm512_extracti64x4_epi64(bytes, 1)};
+  for (int r = 0; r < R; r++)
+    if (V > 1)
+      _mm256_storeu_si256((__m256i *)(out + r * stride), rows[r]);
+    else
+      _mm_storeu_si128((__m128i *)(out + r * stride), _mm256_castsi256_si128(rows[r]));
+}
+
+/// Q_TILE_VECTORS vectors of 0…127.
+static inline void q_store_bytes(uint8_t *out, const q_int *x) {
+  for (int v = 0; v < Q_TILE_VECTORS; v++)
+    _mm_storeu_si128((__m128i *)(out + 16 * v), _mm512_cvtepi32_epi8(x[v]));
 }

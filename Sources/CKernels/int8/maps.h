@@ -21,14 +21,13 @@ static void VOS_NAME(vos_f32u7_quantize)(const float *in, size_t count, float in
                                          float zero_point, uint8_t *out) {
   size_t i = 0;
   const q_float factor = q_set(inverse_scale), zero = q_set(zero_point);
-  const vos_int8_clamp all = {0, VOS_INT8_HIGHEST};
-  const size_t block = Q_TILE_VECTORS * Q_LANES;
+  const size_t block = Q_TILE_COLUMNS;
   for (; i + block <= count; i += block) {
     q_int rounded[Q_TILE_VECTORS];
     VOS_UNROLL for (int v = 0; v < Q_TILE_VECTORS; v++)
       rounded[v] =
           q_round(q_limited(q_add(q_mul(q_load_float(in + i + v * Q_LANES), factor), zero)));
-    q_store_clamped(Q_TILE_VECTORS, out + i, rounded, all);
+    q_store_bytes(out + i, rounded);
   }
   for (; i < count; i++) out[i] = vos_int8_quantized(in[i], inverse_scale, zero_point);
 }

@@ -34,13 +34,6 @@ static inline q_bytes q_broadcast(const uint8_t *p) {
   memcpy(&group, p, sizeof group);
   return vreinterpretq_s8_s32(vdupq_n_s32(group));
 }
-static inline q_float q_load_activations(const uint8_t *p) {
-  uint32_t group;
-  memcpy(&group, p, sizeof group);
-  const uint8x8_t bytes = vreinterpret_u8_u32(vdup_n_u32(group));
-  return vcvtq_f32_u32(vmovl_u16(vget_low_u16(vmovl_u8(bytes))));
-}
-
 #if defined(VOS_DOT_PRODUCT)
 static inline q_int q_dot(q_int sum, q_bytes a, q_bytes w) { return vdotq_s32(sum, a, w); }
 static inline q_int q_dot_twice(q_int sum, q_bytes a, q_bytes w, q_bytes b, q_bytes v) {
@@ -61,31 +54,60 @@ static inline q_int q_dot_twice(q_int sum, q_bytes a, q_bytes w, q_bytes b, q_by
 }
 #endif
 
-/// V · 4 bytes.
-static inline __attribute__((always_inline)) void q_store_clamped(const int V, uint8_t *out,
-                                                                  const q_int *x,
-                                                                  vos_int8_clamp clamp) {
-  if (V == 4) {
-    const int16x8_t first = vqmovn_high_s32(vqmovn_s32(x[0]), x[1]);
-    const int16x8_t second = vqmovn_high_s32(vqmovn_s32(x[2]), x[3]);
-    const uint8x16_t bytes = vqmovun_high_s16(vqmovun_s16(first), second);
-    vst1q_u8(out, vminq_u8(vmaxq_u8(bytes, vdupq_n_u8(clamp.low)), vdupq_n_u8(clamp.high)));
-    return;
-  }
-  const int32x4_t low = vdupq_n_s32(clamp.low), high = vdupq_n_s32(clamp.high);
-  for (int v = 0; v < V; v++) {
-    const int32x4_t limited = vminq_s32(vmaxq_s32(x[v], low), high);
-    const uint16x4_t words = vmovn_u32(vreinterpretq_u32_s32(limited));
-    const uint32_t bytes =
-        vget_lane_u32(vreinterpret_u32_u8(vmovn_u16(vcombine_u16(words, words))), 0);
-    memcpy(out + 4 * v, &bytes, sizeof bytes);
-  }
+// MARK: - Sums into bytes
+
+/// 16 words in order.
+typedef int16x8x2_t q_words;
+typedef int32x4_t q_shift;
+
+static inline q_shift q_set_shift(int shift) { return vdupq_n_s32(-shift); }
+static inline q_words q_set_words(int16_t x) { return (q_words){{vdupq_n_s16(x), vdupq_n_s16(x)}}; }
+static inline void q_store_words(int16_t *p, q_words x) {
+  vst1q_s16(p, x.val[0]);
+  vst1q_s16(p + 8, x.val[1]);
+}
+static inline q_words q_load_words(const int16_t *p) {
+  return (q_words){{vld1q_s16(p), vld1q_s16(p + 8)}};
+}
+static inline q_words q_load_multipliers(const int V, const int16_t *p) {
+  (void)V;
+  return q_load_words(p);
+}
+/// Of V vectors.
+static inline __attribute__((always_inline)) q_words q_narrow(const int V, const q_int *x,
+                                                              q_shift shift) {
+  int16x4_t words[4];
+  for (int v = 0; v < 4; v++) words[v] = vqmovn_s32(vshlq_s32(x[v < V ? v : 0], shift));
+  return (q_words){{vcombine_s16(words[0], words[1]), vcombine_s16(words[2], words[3])}};
 }
 
 /// R rows of V · 4 bytes.
-static inline __attribute__((always_inline)) void q_store_rows(const int R, const int V,
-                                                               uint8_t *out, ptrdiff_t step,
-                                                               q_int x[][Q_TILE_VECTORS],
-                                                               vos_int8_clamp clamp) {
-  for (int r = 0; r < R; r++) q_store_clamped(V, out + r * step, x[r], clamp);
+static inline __attribute__((always_inline)) void q_finish(
+    const int R, const int V, const int is_added, const int16_t *words, q_words multiplier,
+    const uint8_t *addend, ptrdiff_t addend_stride, q_words addend_multiplier, uint8_t *out,
+    ptrdiff_t stride, vos_int8_clamp clamp) {
+  for (int r = 0; r < R; r++) {
+    q_words x = q_load_words(words + 16 * r);
+    uint8_t added[16] = {0};
+    if (is_added) memcpy(added, addend + r * addend_stride, (size_t)V * 4);
+    for (int h = 0; h < 2; h++) {
+      x.val[h] = vqrdmulhq_s16(x.val[h], multiplier.val[h]);
+      if (!is_added) continue;
+      const int16x8_t shifted = vreinterpretq_s16_u16(vshll_n_u8(vld1_u8(added + 8 * h), 7));
+      const int16x8_t more = vqrdmulhq_s16(shifted, addend_multiplier.val[h]);
+      x.val[h] = vshrq_n_s16(vqaddq_s16(x.val[h], more), 3);
+    }
+    uint8x16_t bytes = vqmovun_high_s16(vqmovun_s16(x.val[0]), x.val[1]);
+    bytes = vminq_u8(vmaxq_u8(bytes, vdupq_n_u8(clamp.low)), vdupq_n_u8(clamp.high));
+    uint8_t line[16];
+    vst1q_u8(line, bytes);
+    memcpy(out + r * stride, line, (size_t)V * 4);
+  }
+}
+
+/// Q_TILE_VECTORS vectors of 0…127.
+static inline void q_store_bytes(uint8_t *out, const q_int *x) {
+  const int16x8_t first = vqmovn_high_s32(vqmovn_s32(x[0]), x[1]);
+  const int16x8_t second = vqmovn_high_s32(vqmovn_s32(x[2]), x[3]);
+  vst1q_u8(out, vqmovun_high_s16(vqmovun_s16(first), second));
 }

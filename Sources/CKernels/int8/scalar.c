@@ -35,21 +35,22 @@ static size_t group_count(const vos_int8_segment *segments, size_t segment_count
 static void vos_u7s8_gemm_1x1c4__scalar(size_t rows, size_t columns,
                                         const vos_int8_segment *segments, size_t segment_count,
                                         const vos_int8_factor *factor, const uint8_t *addend,
-                                        ptrdiff_t addend_stride, float addend_scale, uint8_t *out,
+                                        ptrdiff_t addend_stride, uint8_t *out,
                                         ptrdiff_t out_stride, vos_int8_clamp clamp) {
   assert(clamp.low <= clamp.high && clamp.high <= VOS_INT8_HIGHEST);
+  assert(factor->shift >= 0 && factor->shift < 32 && factor->addend_multiplier >= 0);
   assert(rows <= 1 || out_stride >= (ptrdiff_t)columns);
   const size_t groups = group_count(segments, segment_count);
   for (size_t m = 0; m < rows; ++m)
     for (size_t n = 0; n < columns; ++n) {
       const int32_t sum = product_sum(segments, segment_count, factor, groups, m, n);
-      float t = (float)sum * factor->scale[n];
+      const int32_t s = vos_int8_saturated(sum >> factor->shift);
+      int32_t t = vos_int8_scaled(s, factor->multiplier[n]);
       if (addend) {
-        const float added =
-            (float)addend[(ptrdiff_t)m * addend_stride + (ptrdiff_t)n] * addend_scale;
-        t = t + added;
+        const int32_t a = addend[(ptrdiff_t)m * addend_stride + (ptrdiff_t)n] * 128;
+        t = vos_int8_saturated(t + vos_int8_scaled(a, factor->addend_multiplier)) >> 3;
       }
-      out[(ptrdiff_t)m * out_stride + (ptrdiff_t)n] = vos_int8_clamped((int32_t)rintf(t), clamp);
+      out[(ptrdiff_t)m * out_stride + (ptrdiff_t)n] = vos_int8_clamped(t, clamp);
     }
 }
 

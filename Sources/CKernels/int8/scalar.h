@@ -15,6 +15,11 @@ static inline int32_t vos_int8_saturated(int32_t value) {
   return value < INT16_MIN ? INT16_MIN : value > INT16_MAX ? INT16_MAX : value;
 }
 
+/// x · factor / 2^15, rounded to nearest, halves up: `vpmulhrsw`, `vqrdmulh`.
+static inline int32_t vos_int8_scaled(int32_t x, int16_t factor) {
+  return (x * factor + 0x4000) >> 15;
+}
+
 /// Number of the pair of taps with which the second half begins.
 static inline size_t vos_int8_first_half(size_t kernel) {
   return ((kernel * kernel + 1) / 2 + 1) / 2;
@@ -34,7 +39,7 @@ static inline void vos_int8_depthwise_pixel(const uint8_t *const *rows, size_t k
     assert(sums[0] == vos_int8_saturated(sums[0]) && sums[1] == vos_int8_saturated(sums[1]));
     const int32_t s =
         vos_int8_saturated((sums[0] >> 1) + (sums[1] >> 1) + factor->bias[c]);
-    out[c] = vos_int8_clamped(((s * factor->scale[c] + 0x4000) >> 15) + factor->zero_point, clamp);
+    out[c] = vos_int8_clamped(vos_int8_scaled(s, factor->scale[c]) + factor->zero_point, clamp);
   }
 }
 

@@ -7,32 +7,40 @@ struct ByteArithmetic: ChainArithmetic {
   /// A convolution's weights in the kernels' layout, and how sums become bytes.
   final class Factor: Sendable {
     let weights: AlignedStorage<Int8>
-    /// Dense: int32 sums, float scales.
+    /// Dense: int32 sums; scales of those that become floats, multipliers of those that become bytes.
     let bias: AlignedStorage<Int32>
     let scale: AlignedBuffer
+    let multiplier: AlignedStorage<Int16>
+    let shift: Int
+    let addendMultiplier: Int16
     /// Depthwise: int16 sums, Q15 scales.
     let narrowBias: AlignedStorage<Int16>
     let narrowScale: AlignedStorage<Int16>
     let zeroPoint: UInt8
-    let addendScale: Float
     let clamp: vos_int8_clamp
 
     /// Memory for a factor, all zeros.
     init(
-      weightCount: Int, columns: Int, depthwiseChannels: Int, zeroPoint: UInt8, addendScale: Float,
-      clamp: vos_int8_clamp
+      weightCount: Int, columns: Int, depthwiseChannels: Int, zeroPoint: UInt8 = 0, shift: Int = 0,
+      addendMultiplier: Int16 = 0, clamp: vos_int8_clamp
     ) {
       weights = AlignedStorage(count: weightCount)
       bias = AlignedStorage(count: columns)
       scale = AlignedBuffer(count: columns)
+      multiplier = AlignedStorage(count: columns)
       narrowBias = AlignedStorage(count: depthwiseChannels)
       narrowScale = AlignedStorage(count: depthwiseChannels)
       self.zeroPoint = zeroPoint
-      self.addendScale = addendScale
+      self.shift = shift
+      self.addendMultiplier = addendMultiplier
       self.clamp = clamp
     }
 
-    var dense: vos_int8_factor { .init(weights: weights.base, bias: bias.base, scale: scale.base) }
+    var dense: vos_int8_factor {
+      .init(
+        weights: weights.base, bias: bias.base, scale: scale.base, multiplier: multiplier.base,
+        shift: Int32(shift), addend_multiplier: addendMultiplier)
+    }
     var depthwise: vos_int8_depthwise {
       .init(
         weights: weights.base, bias: narrowBias.base, scale: narrowScale.base,
@@ -52,8 +60,7 @@ struct ByteArithmetic: ChainArithmetic {
   ) {
     var right = factor.dense
     kernels.gemm(
-      width, channels, segments, count, &right, addend, channels, factor.addendScale, out,
-      channels, factor.clamp)
+      width, channels, segments, count, &right, addend, channels, out, channels, factor.clamp)
   }
 
   func dense(

@@ -25,7 +25,7 @@ extension QuantizedParameters {
         return .init(layer: name, expected: "a range of '\(value)' in the metadata", found: "none")
       }
       let perOutput = parameters.weights.count / max(1, parameters.scales.count)
-      for (output, scale) in parameters.scales.enumerated() {
+      for output in parameters.scales.indices {
         for sum in convolution.sums {
           let total = sum.reduce(0) {
             $0 + Int(parameters.weights[output * perOutput + $1].magnitude)
@@ -37,13 +37,41 @@ extension QuantizedParameters {
               found: "\(total) in channel \(output)")
           }
         }
-        let unit = (ranges[convolution.result]?.scale ?? 1)
-        guard scale / unit <= 0.5, scale / unit >= 0x1p-30 else {
-          return .init(
-            layer: name, expected: "scales of 2^-30 to 1/2 of the result's",
-            found: "\(scale / unit) in channel \(output)")
-        }
       }
+      if let problem = scalingProblem(of: convolution, parameters.scales) { return problem }
+    }
+    return nil
+  }
+
+  /// Why the scales of a convolution cannot be multipliers of the kernels, or `nil`.
+  private func scalingProblem(
+    of convolution: PlanCompiler.NamedConvolution, _ scales: [Float]
+  ) -> Problem? {
+    let name = convolution.name
+    let unit = ranges[convolution.result]?.scale ?? 1
+    let relative = scales.map { Double($0 / unit) }
+    guard let finest = relative.min(), let coarsest = relative.max(), finest >= 0x1p-30,
+      coarsest <= 0.5
+    else {
+      return .init(
+        layer: name, expected: "scales of 2^-30 to 1/2 of the result's",
+        found: "\(relative.min() ?? 0) to \(relative.max() ?? 0)")
+    }
+    guard !convolution.isDepthwise else { return nil }
+    let isAdded = convolution.addend != nil
+    let scaling = WordScaling(finest: finest, isAdded: isAdded)
+    guard scaling.shift < 31, coarsest <= (WordScaling.most + 0.5) * scaling.unit else {
+      let spread = Int(WordScaling.spread(isAdded: isAdded))
+      return .init(
+        layer: name, expected: "channels whose scales differ by a factor of at most \(spread)",
+        found: "\(finest) to \(coarsest)")
+    }
+    if let addend = convolution.addend.flatMap({ ranges[$0] }),
+      !(addend.scale / unit < WordScaling.mostAddend)
+    {
+      return .init(
+        layer: name, expected: "an addend of at most \(WordScaling.mostAddend) times the result's unit",
+        found: "\(addend.scale / unit)")
     }
     return nil
   }

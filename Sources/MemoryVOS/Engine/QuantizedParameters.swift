@@ -137,13 +137,23 @@ extension QuantizedParameters {
     let panel = Int(VOS_PANEL)
     let panels = (outputs + panel - 1) / panel
     let groups = layout.segments.reduce(0) { $0 + ($1.count + 3) / 4 }
-    let addendScale = surroundings.addend.map { $0.scale / (surroundings.result?.scale ?? 1) } ?? 0
+    let unit = surroundings.result?.scale ?? 1
+    let addendMultiplier =
+      surroundings.addend.map { WordScaling.addendMultiplier($0.scale / unit) } ?? 0
+    let isAdded = surroundings.addend != nil
+    let finest = Double((convolution.scales.min() ?? 1) / unit)
+    let scaling = WordScaling(finest: finest, isAdded: isAdded)
     let factor = ByteArithmetic.Factor(
       weightCount: panels * panel * groups * 4, columns: panels * panel, depthwiseChannels: 0,
-      zeroPoint: 0, addendScale: addendScale, clamp: surroundings.clamp)
+      shift: scaling.shift, addendMultiplier: addendMultiplier, clamp: surroundings.clamp)
+    // What the result's bytes have on top of the sum. Shifts round down: the last one, of eighths, takes
+    // 7/16 on average.
+    var shift = Double(surroundings.result?.zeroPoint ?? 0) + (isAdded ? 0.4375 : 0)
+    shift -= Double(surroundings.addend?.zeroPoint ?? 0) * Double(addendMultiplier) / 2048
+    let halfShift = surroundings.result == nil ? 0 : Double((1 << scaling.shift) / 2)
     let perOutput = convolution.weights.count / outputs
     for output in 0..<outputs {
-      let scale = convolution.scales[output] / (surroundings.result?.scale ?? 1)
+      let scale = convolution.scales[output] / unit
       var bias = Double(convolution.bias[output]) / Double(convolution.scales[output])
       var group = 0
       for (index, segment) in layout.segments.enumerated() {
@@ -156,12 +166,11 @@ extension QuantizedParameters {
         }
         group += (segment.count + 3) / 4
       }
-      var shift = Double(surroundings.result?.zeroPoint ?? 0)
-      shift -= Double(surroundings.addend?.zeroPoint ?? 0) * Double(addendScale)
-      bias += shift / Double(scale)
+      bias += shift / Double(scale) + halfShift
       // Sums stay below 2^31: 4096 channels of 9 taps at 127 · 64 each are 3·10^8.
       factor.bias.base[output] = Int32(min(max(bias.rounded(), -0x4000_0000), 0x4000_0000))
       factor.scale.base[output] = scale
+      factor.multiplier.base[output] = scaling.multiplier(Double(scale))
     }
     return factor
   }
@@ -177,7 +186,7 @@ extension QuantizedParameters {
     }
     let factor = ByteArithmetic.Factor(
       weightCount: (taps + 1) / 2 * channels * 2, columns: 0, depthwiseChannels: channels,
-      zeroPoint: result.zeroPoint, addendScale: 0, clamp: surroundings.clamp)
+      zeroPoint: result.zeroPoint, clamp: surroundings.clamp)
     let zeroPoint = Int(surroundings.sources[0].range.zeroPoint)
     for channel in 0..<channels {
       var sum = 0

@@ -65,6 +65,8 @@ final class ByteKeys {
   static func rowCount(_ channels: Int) -> Int { (channels + 3) & ~3 }
 
   var factor: vos_int8_factor {
-    vos_int8_factor(weights: weights.base, bias: bias.base, scale: scale.base)
+    vos_int8_factor(
+      weights: weights.base, bias: bias.base, scale: scale.base, multiplier: nil, shift: 0,
+      addend_multiplier: 0)
   }
 }

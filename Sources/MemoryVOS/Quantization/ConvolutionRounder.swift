@@ -52,8 +52,9 @@ struct ConvolutionRounder {
   func rounded() -> QuantizedParameters.Convolution {
     var rounded = QuantizedParameters.Convolution(weights: [], scales: [], bias: bias)
     rounded.weights.reserveCapacity(weight.count)
+    let steps = kernelSteps()
     for output in bias.indices {
-      let (weights, scale) = channel(output)
+      let (weights, scale) = channel(output, steps)
       rounded.weights += weights
       rounded.scales.append(scale)
       rounded.bias[output] -= Float(meanError(output, weights, scale))
@@ -83,18 +84,41 @@ struct ConvolutionRounder {
     return (weights, rounded.bias, isCut)
   }
 
+  /// Scales of the convolution that the kernels stand for exactly.
+  private struct KernelSteps {
+    /// No scale is below.
+    let least: Float
+    /// The next one up, at most the largest that there is.
+    let exact: (Float) -> Float
+  }
+
+  private func kernelSteps() -> KernelSteps {
+    let unit = result.scale
+    // Of a unit of the result, no more than half is a unit of the sum.
+    if convolution.isDepthwise { return .init(least: 0x1p-16 * unit, exact: fixedPoint) }
+    let isAdded = convolution.addend != nil
+    // Channels whose weights are cut do not count.
+    let scales = bias.indices.map { Double(leastScale($0, scaledWeights($0)) / unit) }
+      .filter { $0 < 0.499 }
+    let least = (scales.max() ?? 0.499) / WordScaling.spread(isAdded: isAdded)
+    let finest = max(scales.min() ?? 0.499, least)
+    let scaling = WordScaling(finest: finest, isAdded: isAdded)
+    return .init(least: Float(finest) * unit) {
+      min(Float(scaling.exact(above: Double($0 / unit))), 0.499) * unit
+    }
+  }
+
   /// One output channel: for the kernels, the smallest scale at which its weights fit.
   ///
   /// A unit of the sum is at most half a unit of the result. What needs more is a channel whose
   /// operand is next to nothing and whose weights are huge (folded normalisation of a dead channel):
   /// its weights are cut.
-  private func channel(_ output: Int) -> ([Int8], Float) {
+  private func channel(_ output: Int, _ steps: KernelSteps) -> ([Int8], Float) {
     let scaled = scaledWeights(output)
     guard precision == .kernels else { return plainChannel(scaled) }
-    var scale = leastScale(output, scaled)
+    var scale = max(leastScale(output, scaled), steps.least)
     while true {
-      let exact =
-        convolution.isDepthwise ? fixedPoint(scale) : min(scale, 0.499 * result.scale)
+      let exact = steps.exact(scale)
       let divisor = max(scale, exact)
       let weights = scaled.map { Int8(min(max(($0 / divisor).rounded(), -127), 127)) }
       let sum = convolution.sums.reduce(0) { most, sum in
@@ -142,7 +166,7 @@ struct ConvolutionRounder {
       max(most, sum.reduce(0) { $0 + abs(scaled[$1]) })
     }
     // A channel of zeros takes any scale.
-    let scale = max(largest / 127, largestSum / Self.limit, result.scale * 0x1p-16)
+    let scale = max(largest / 127, largestSum / Self.limit, result.scale * 0x1p-20)
     return convolution.isDepthwise ? max(scale, abs(bias[output]) / 32000) : scale
   }
 

@@ -69,7 +69,8 @@ extension Network {
     return parameters
   }
 
-  private static let damaged = "the file is damaged; quantise the float checkpoint again"
+  private static let damaged =
+    "the file is damaged or of an earlier version; quantise the float checkpoint again"
 
   private static func ranges(
     of checkpoint: Checkpoint

@@ -32,14 +32,24 @@ static inline __m512i vos_cvtps_epi32(__m512 x) {
 }
 #define _mm512_cvtps_epi32(x) vos_cvtps_epi32(x)
 
-static inline __m512i vos_cvtepu8_epi32(__m128i x) {
-  uint8_t in[16];
-  int32_t out[16];
+static inline __m512i vos_cvtepu8_epi16(__m256i x) {
+  uint8_t in[32];
+  int16_t out[32];
   memcpy(in, &x, sizeof in);
-  for (int i = 0; i < 16; i++) out[i] = in[i];
+  for (int i = 0; i < 32; i++) out[i] = in[i];
   return _mm512_loadu_si512(out);
 }
-#define _mm512_cvtepu8_epi32(x) vos_cvtepu8_epi32(x)
+#define _mm512_cvtepu8_epi16(x) vos_cvtepu8_epi16(x)
+
+/// By less than 32.
+static inline __m512i vos_srav_epi32(__m512i x, __m512i count) {
+  int32_t in[16], by[16];
+  memcpy(in, &x, sizeof in);
+  memcpy(by, &count, sizeof by);
+  for (int i = 0; i < 16; i++) in[i] >>= by[i];
+  return _mm512_loadu_si512(in);
+}
+#define _mm512_srav_epi32(x, count) vos_srav_epi32(x, count)
 
 /// The lowest byte of each.
 static inline __m128i vos_cvtepi32_epi8(__m512i x) {
