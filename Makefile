@@ -91,18 +91,22 @@ test-kernels: build/kernels/test build/kernels/test-sanitized
 # The integer kernels for CPUs with VNNI, on any x86: SIMDe computes what the CPU lacks. gcc, because it ignores the
 # pragmas by which clang would compile for AVX-512, and a dispatch that offers every table.
 VNNI := Sources/CKernels/int8/avx512vnni.c Sources/CKernels/int8/avxvnni.c Sources/CKernels/int8/dispatch.c
-VNNI_FLAGS := -std=gnu11 -g -Wall -Wextra -Werror -Wno-psabi -Wno-unknown-pragmas -O2 -mavx2 -mfma \
+VNNI_FLAGS := -std=gnu11 -g -Wall -Wextra -Werror -Wno-psabi -Wno-unknown-pragmas -mavx2 -mfma \
   "-D__builtin_cpu_supports(name)=1" -ITests/CKernelsTests/simde
 
-build/kernels/test-vnni: $(KERNELS) $(KERNEL_TESTS) $(KERNEL_HEADERS) Tests/CKernelsTests/simde/immintrin.h
-	@mkdir -p $(@D)/vnni
-	cd $(@D)/vnni && gcc $(VNNI_FLAGS:-I%=-I$(CURDIR)/%) -c $(VNNI:%=$(CURDIR)/%)
-	clang $(KERNEL_FLAGS) -Werror -O2 $(filter-out $(VNNI),$(KERNELS)) $(KERNEL_TESTS) $(@D)/vnni/*.o -lm -o $@
+build/kernels/test-vnni: SANITIZE = -O2
+build/kernels/test-vnni-sanitized: SANITIZE = -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined
+build/kernels/test-vnni build/kernels/test-vnni-sanitized: $(KERNELS) $(KERNEL_TESTS) $(KERNEL_HEADERS) Tests/CKernelsTests/simde/immintrin.h
+	@mkdir -p $@-objects
+	cd $@-objects && gcc $(VNNI_FLAGS:-I%=-I$(CURDIR)/%) $(SANITIZE) -c $(VNNI:%=$(CURDIR)/%)
+	clang -fuse-ld=lld $(KERNEL_FLAGS) -Werror $(SANITIZE) $(filter-out $(VNNI),$(KERNELS)) $(KERNEL_TESTS) \
+	  $@-objects/*.o -lm -o $@
 
 test-vnni:
 	@$(MAKE) --no-print-directory packages PACKAGES="gcc libsimde-dev"
-	@$(MAKE) --no-print-directory build/kernels/test-vnni
+	@$(MAKE) --no-print-directory build/kernels/test-vnni build/kernels/test-vnni-sanitized
 	build/kernels/test-vnni
+	build/kernels/test-vnni-sanitized
 
 # The NEON variants, built by Debian's cross compiler and run by qemu.
 ARM64_PACKAGES := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user

@@ -87,7 +87,8 @@ static inline __attribute__((always_inline)) void q_finish(
     ptrdiff_t stride, vos_int8_clamp clamp) {
   const q_words first = q_scaled(V, is_added, words, multiplier, addend, addend_multiplier);
   const q_words second = R > 1 ? q_scaled(V, is_added, words + 32, multiplier,
-                                          addend + addend_stride, addend_multiplier)
+                                          is_added ? addend + addend_stride : NULL,
+                                          addend_multiplier)
                                : first;
   __m512i bytes = _mm512_packus_epi16(first, second);
   bytes = _mm512_max_epu8(bytes, _mm512_set1_epi8((char)clamp.low));

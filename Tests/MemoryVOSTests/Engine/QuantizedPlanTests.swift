@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 
@@ -165,7 +166,9 @@ enum QuantizedFixture {
     #expect { _ = try few.quantized() } throws: { "\($0)".contains("at least 16") }
   }
 
-  @Test(arguments: ["ranges", "no range", "weights", "scale", "missing scale", "dtype"])
+  @Test(arguments: [
+    "ranges", "no range", "weights", "scale", "uneven scales", "addend", "missing scale", "dtype",
+  ])
   func damagedFilesAreRefused(_ damage: String) throws {
     var checkpoint = try QuantizedFixture.checkpoint.get()
     let layer = "m2"
@@ -184,6 +187,16 @@ enum QuantizedFixture {
       replace(
         "\(layer).scale",
         by: .init(shape: scale.shape, floats: [Float](repeating: 9, count: scale.count)))
+    case "uneven scales":
+      var floats = try scale.floats()
+      floats[0] /= 2000
+      replace("\(layer).scale", by: .init(shape: scale.shape, floats: floats))
+    case "addend":
+      var ranges = try #require(
+        try? JSONDecoder().decode(
+          [String: [Float]].self, from: Data((checkpoint.metadata["ranges"] ?? "").utf8)))
+      ranges["d16"]?[0] *= 100
+      checkpoint.metadata["ranges"] = String(decoding: try JSONEncoder().encode(ranges), as: UTF8.self)
     case "missing scale": checkpoint.tensors["\(layer).scale"] = nil
     default:
       replace("t", by: .init(shape: [], dtype: .int8, bytes: [1]))
