@@ -59,7 +59,8 @@ typedef struct {
   /// Of sums that become bytes: [columns, padded to 16]; Q15, with an addend Q18; >= 0.
   const int16_t *multiplier;
   /// 0…31. Sums are shifted before they saturate to int16, and what saturates should lie beyond the
-  /// clamp: scale · 2^shift >= 2^-8, with an addend 2^-7, where scale is that of bytes.
+  /// bytes: with scale = bytes per unit of the sum, scale · 2^shift >= 2^-8, and with an addend 2^-8
+  /// times the bytes of the result that one of the addend stands for, if those are more than 1.
   int shift;
   /// Q11, >= 0.
   int16_t addend_multiplier;

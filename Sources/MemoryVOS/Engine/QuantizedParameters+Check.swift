@@ -50,28 +50,25 @@ extension QuantizedParameters {
     let name = convolution.name
     let unit = ranges[convolution.result]?.scale ?? 1
     let relative = scales.map { Double($0 / unit) }
-    guard let finest = relative.min(), let coarsest = relative.max(), finest >= 0x1p-30,
+    guard let finest = relative.min(), let coarsest = relative.max(), finest >= 0x1p-22,
       coarsest <= 0.5
     else {
       return .init(
-        layer: name, expected: "scales of 2^-30 to 1/2 of the result's",
+        layer: name, expected: "scales of 2^-22 to 1/2 of the result's",
         found: "\(relative.min() ?? 0) to \(relative.max() ?? 0)")
     }
     guard !convolution.isDepthwise else { return nil }
-    let isAdded = convolution.addend != nil
-    let scaling = WordScaling(finest: finest, isAdded: isAdded)
-    guard scaling.shift < 31, coarsest <= (WordScaling.most + 0.5) * scaling.unit else {
-      let spread = Int(WordScaling.spread(isAdded: isAdded))
-      return .init(
-        layer: name, expected: "channels whose scales differ by a factor of at most \(spread)",
-        found: "\(finest) to \(coarsest)")
-    }
-    if let addend = convolution.addend.flatMap({ ranges[$0] }),
-      !(addend.scale / unit < WordScaling.mostAddend)
-    {
+    let addend = convolution.addend.flatMap { ranges[$0] }.map { Double($0.scale / unit) }
+    if let addend, !(addend <= WordScaling.mostAddend * 1.001) {
       return .init(
         layer: name, expected: "an addend of at most \(WordScaling.mostAddend) times the result's unit",
-        found: "\(addend.scale / unit)")
+        found: "\(addend)")
+    }
+    let most = (WordScaling.most + 0.5) * WordScaling(finest: finest, addend: addend).unit
+    guard coarsest <= most else {
+      return .init(
+        layer: name, expected: "scales of at most \(most), 16-bit multiples of the finest",
+        found: "\(finest) to \(coarsest)")
     }
     return nil
   }

@@ -138,19 +138,19 @@ extension QuantizedParameters {
     let panels = (outputs + panel - 1) / panel
     let groups = layout.segments.reduce(0) { $0 + ($1.count + 3) / 4 }
     let unit = surroundings.result?.scale ?? 1
-    let addendMultiplier =
-      surroundings.addend.map { WordScaling.addendMultiplier($0.scale / unit) } ?? 0
-    let isAdded = surroundings.addend != nil
+    let addend = surroundings.addend.map { Double($0.scale / unit) }
+    let addendMultiplier = addend.map(WordScaling.addendMultiplier) ?? 0
     let finest = Double((convolution.scales.min() ?? 1) / unit)
-    let scaling = WordScaling(finest: finest, isAdded: isAdded)
+    let scaling = WordScaling(finest: finest, addend: addend)
     let factor = ByteArithmetic.Factor(
       weightCount: panels * panel * groups * 4, columns: panels * panel, depthwiseChannels: 0,
       shift: scaling.shift, addendMultiplier: addendMultiplier, clamp: surroundings.clamp)
     // What the result's bytes have on top of the sum. Shifts round down: the last one, of eighths, takes
     // 7/16 on average.
-    var shift = Double(surroundings.result?.zeroPoint ?? 0) + (isAdded ? 0.4375 : 0)
+    var shift = Double(surroundings.result?.zeroPoint ?? 0) + (addend == nil ? 0 : 0.4375)
     shift -= Double(surroundings.addend?.zeroPoint ?? 0) * Double(addendMultiplier) / 2048
     let halfShift = surroundings.result == nil ? 0 : Double((1 << scaling.shift) / 2)
+    precondition(scaling.shift < 31 || surroundings.result == nil, "\(name): scales of \(finest)")
     let perOutput = convolution.weights.count / outputs
     for output in 0..<outputs {
       let scale = convolution.scales[output] / unit
@@ -166,11 +166,12 @@ extension QuantizedParameters {
         }
         group += (segment.count + 3) / 4
       }
-      bias += shift / Double(scale) + halfShift
+      let multiplier = scaling.multiplier(Double(scale))
+      bias += shift / (Double(multiplier) * scaling.unit) + halfShift
       // Sums stay below 2^31: 4096 channels of 9 taps at 127 · 64 each are 3·10^8.
       factor.bias.base[output] = Int32(min(max(bias.rounded(), -0x4000_0000), 0x4000_0000))
       factor.scale.base[output] = scale
-      factor.multiplier.base[output] = scaling.multiplier(Double(scale))
+      factor.multiplier.base[output] = multiplier
     }
     return factor
   }

@@ -11,6 +11,8 @@ struct ConvolutionRounder {
   private let precision: QuantizationPrecision
   /// Means of the operands' channels, in the order of concatenation.
   private let means: [Double]
+  /// Units of the result per unit of the addend.
+  private let addend: Double?
   private let taps: Int
   private let perOutput: Int
   /// For each weight of an output channel, the operand that it multiplies.
@@ -35,6 +37,7 @@ struct ConvolutionRounder {
     self.bias = bias
     sources = convolution.sources.map(range)
     result = range(convolution.result)
+    addend = convolution.addend.map { [result] in Double(range($0).scale / result.scale) }
     self.means = means.flatMap(\.self)
     let kernel = convolution.node.kernel
     taps = kernel * kernel
@@ -50,9 +53,23 @@ struct ConvolutionRounder {
 
   /// The convolution in whole numbers.
   func rounded() -> QuantizedParameters.Convolution {
+    guard precision == .kernels, !convolution.isDepthwise else {
+      return rounded(.init(least: 0x1p-16 * result.scale, exact: fixedPoint))
+    }
+    // Scales may grow past the next shift: whoever packs them finds the shift by the finest of them.
+    var scaling = wordScaling()
+    while true {
+      let rounded = rounded(steps(scaling))
+      let finest = Double((rounded.scales.min() ?? 1) / result.scale)
+      let packed = WordScaling(finest: finest, addend: addend)
+      if packed.shift >= scaling.shift { return rounded }
+      scaling = packed
+    }
+  }
+
+  private func rounded(_ steps: KernelSteps) -> QuantizedParameters.Convolution {
     var rounded = QuantizedParameters.Convolution(weights: [], scales: [], bias: bias)
     rounded.weights.reserveCapacity(weight.count)
-    let steps = kernelSteps()
     for output in bias.indices {
       let (weights, scale) = channel(output, steps)
       rounded.weights += weights
@@ -92,27 +109,27 @@ struct ConvolutionRounder {
     let exact: (Float) -> Float
   }
 
-  private func kernelSteps() -> KernelSteps {
+  /// Scales of all channels as they are before rounding, in units of the result.
+  private func wordScaling() -> WordScaling {
+    let scales = bias.indices.map { Double(leastScale($0, scaledWeights($0)) / result.scale) }
+    let ordinary = scales.filter { $0 < WordScaling.coarsest(addend: addend) }
+    let coarsest = ordinary.max() ?? WordScaling.coarsest(addend: addend)
+    let finest = WordScaling.finest(besides: coarsest, addend: addend)
+    return WordScaling(finest: max(ordinary.min() ?? 0, finest), addend: addend)
+  }
+
+  private func steps(_ scaling: WordScaling) -> KernelSteps {
     let unit = result.scale
-    // Of a unit of the result, no more than half is a unit of the sum.
-    if convolution.isDepthwise { return .init(least: 0x1p-16 * unit, exact: fixedPoint) }
-    let isAdded = convolution.addend != nil
-    // Channels whose weights are cut do not count.
-    let scales = bias.indices.map { Double(leastScale($0, scaledWeights($0)) / unit) }
-      .filter { $0 < 0.499 }
-    let least = (scales.max() ?? 0.499) / WordScaling.spread(isAdded: isAdded)
-    let finest = max(scales.min() ?? 0.499, least)
-    let scaling = WordScaling(finest: finest, isAdded: isAdded)
-    return .init(least: Float(finest) * unit) {
-      min(Float(scaling.exact(above: Double($0 / unit))), 0.499) * unit
+    let most = Float(WordScaling.coarsest(addend: addend))
+    return .init(least: Float(scaling.leastMultiplier * scaling.unit) * unit) {
+      min(Float(scaling.exact(above: Double($0 / unit))), most) * unit
     }
   }
 
   /// One output channel: for the kernels, the smallest scale at which its weights fit.
   ///
-  /// A unit of the sum is at most half a unit of the result. What needs more is a channel whose
-  /// operand is next to nothing and whose weights are huge (folded normalisation of a dead channel):
-  /// its weights are cut.
+  /// What needs a coarser scale than there is, is a channel whose operand is next to nothing and whose
+  /// weights are huge (folded normalisation of a dead channel): its weights are cut.
   private func channel(_ output: Int, _ steps: KernelSteps) -> ([Int8], Float) {
     let scaled = scaledWeights(output)
     guard precision == .kernels else { return plainChannel(scaled) }

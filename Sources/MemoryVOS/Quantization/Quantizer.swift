@@ -168,6 +168,7 @@ public struct Quantizer {
       for (name, value) in statistics.values {
         ranges[name] = .leastError(value.samples, highest: precision.highestActivation)
       }
+      widenResidualSums(&ranges)
     }
     let graph = network.graphs.keyEncoder
     // The features, under the names by which the other graphs read them.
@@ -176,6 +177,19 @@ public struct Quantizer {
       ranges[output.name] = names[output.value].flatMap { ranges[$0] }
     }
     return NetworkRounding(precision: precision, ranges: ranges, keptFloat: kept)
+  }
+
+  /// Results whose addends are coarser than the kernels can add become coarser too.
+  private func widenResidualSums(_ ranges: inout [String: RoundingRange]) {
+    for graph in [network.graphs.keyEncoder, network.graphs.valueEncoder, network.graphs.decoder] {
+      for convolution in PlanCompiler.convolutions(in: graph) {
+        guard let addend = convolution.addend.flatMap({ ranges[$0] }),
+          let result = ranges[convolution.result]
+        else { continue }
+        let least = addend.scale / Float(WordScaling.mostAddend)
+        if result.scale < least { ranges[convolution.result] = result.widened(to: least) }
+      }
+    }
   }
 
   /// The ranges and float layers of an int8 checkpoint of the same network, for training with them.

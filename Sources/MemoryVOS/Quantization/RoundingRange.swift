@@ -32,6 +32,12 @@ package struct RoundingRange: Sendable, Hashable {
     return ByteRange(scale: scale, zeroPoint: UInt8(zeroPoint))
   }
 
+  /// The range with a larger scale that reaches as far below 0, or 0 where that is nothing.
+  func widened(to scale: Float) -> RoundingRange {
+    let zeroPoint = (Float(zeroPoint) * self.scale / scale).rounded(.up)
+    return .init(scale: scale, zeroPoint: min(Int(zeroPoint), highest), highest: highest)
+  }
+
   /// The smallest and largest whole multiples of `scale`.
   package var limits: (low: Float, high: Float) {
     (Float(-zeroPoint), Float(highest - zeroPoint))
