@@ -61,7 +61,8 @@ extension QuantizedParameters {
     let addend = convolution.addend.flatMap { ranges[$0] }.map { Double($0.scale / unit) }
     if let addend, !(addend <= WordScaling.mostAddend * 1.001) {
       return .init(
-        layer: name, expected: "an addend of at most \(WordScaling.mostAddend) times the result's unit",
+        layer: name,
+        expected: "an addend of at most \(WordScaling.mostAddend) times the result's unit",
         found: "\(addend)")
     }
     let most = (WordScaling.most + 0.5) * WordScaling(finest: finest, addend: addend).unit

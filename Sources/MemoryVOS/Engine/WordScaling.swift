@@ -47,9 +47,10 @@ struct WordScaling {
     addend.map { 0.1 / max(1, $0) } ?? 0.499
   }
 
-  /// No channel is finer than this when others are as coarse as `coarsest`: with an addend multipliers
-  /// reach no further. Without one, words of the coarsest channel are 1/8 of a byte at best, and 2^-8 is
-  /// fine enough for any.
+  /// No channel is finer than this when others are as coarse as `coarsest`.
+  ///
+  /// With an addend multipliers reach no further. Without one, words of the coarsest channel are 1/8 of a
+  /// byte at best, and 2^-8 is fine enough for any.
   static func finest(besides coarsest: Double, addend: Double?) -> Double {
     if let addend { return coarsest * max(1, addend) / 14 }
     return max(coarsest / 112, min(coarsest / 14, 0x1p-8))

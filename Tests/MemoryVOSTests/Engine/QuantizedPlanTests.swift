@@ -196,7 +196,8 @@ enum QuantizedFixture {
         try? JSONDecoder().decode(
           [String: [Float]].self, from: Data((checkpoint.metadata["ranges"] ?? "").utf8)))
       ranges["d16"]?[0] *= 100
-      checkpoint.metadata["ranges"] = String(decoding: try JSONEncoder().encode(ranges), as: UTF8.self)
+      checkpoint.metadata["ranges"] = String(
+        decoding: try JSONEncoder().encode(ranges), as: UTF8.self)
     case "missing scale": checkpoint.tensors["\(layer).scale"] = nil
     default:
       replace("t", by: .init(shape: [], dtype: .int8, bytes: [1]))

@@ -58,7 +58,8 @@ import Testing
           Float(exp2(Double.random(in: -12...3, using: &random)))
         }
         let rounder = ConvolutionRounder(
-          convolution, weight: weight.enumerated().map { $0.element * sizes[$0.offset / perOutput] },
+          convolution,
+          weight: weight.enumerated().map { $0.element * sizes[$0.offset / perOutput] },
           bias: [Float](repeating: 0.1, count: outputs),
           ranges: parameters.ranges.mapValues { RoundingRange($0) }, means: [])
         let rounded = rounder.rounded()
@@ -123,7 +124,9 @@ import Testing
         }
         var real = Double(total) * Double(convolution.scales[output])
         real += Double(convolution.bias[output])
-        if let addend { real += Double(Int(added[row * outputs + output]) - 61) * Double(addend.scale) }
+        if let addend {
+          real += Double(Int(added[row * outputs + output]) - 61) * Double(addend.scale)
+        }
         let exact = real / Double(result.scale) + 53
         guard exact > 2, exact < 125 else { continue }
         let error = Double(out[row * outputs + output]) - exact
