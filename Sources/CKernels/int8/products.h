@@ -24,7 +24,8 @@ typedef struct {
 
 // The sums of R rows × V vectors of columns. `segments`: the product's, or a copy of its only one.
 VOS_INLINE void VOS_NAME(sums)(const int R, const int V, const VOS_NAME(product) *product,
-                               const vos_int8_segment *segments, size_t count, ptrdiff_t row, size_t column, const int8_t *weights,
+                               const vos_int8_segment *segments, size_t count, ptrdiff_t row,
+                               size_t column, const int8_t *weights,
                                q_int sum[][Q_TILE_VECTORS]) {
   const ptrdiff_t panel = (ptrdiff_t)product->groups * Q_GROUP_BYTES;
   VOS_UNROLL for (int r = 0; r < R; r++)
@@ -126,8 +127,8 @@ VOS_INLINE void VOS_NAME(finish)(const int V, const int is_added, const VOS_NAME
 // All rows of one strip of at most V vectors. Products and what becomes of their sums take turns of
 // Q_BLOCK_ROWS rows: one after the other in each tile, they would wait for each other.
 VOS_INLINE void VOS_NAME(strip)(const int V, const int to_float, const VOS_NAME(product) *product,
-                                const vos_int8_segment *segments, size_t count, size_t rows, size_t column, size_t columns,
-                                const int8_t *weights) {
+                                const vos_int8_segment *segments, size_t count, size_t rows,
+                                size_t column, size_t columns, const int8_t *weights) {
   int16_t words[Q_BLOCK_ROWS * Q_TILE_COLUMNS];
   for (ptrdiff_t first = 0; first < (ptrdiff_t)rows; first += Q_BLOCK_ROWS) {
     const ptrdiff_t rest = (ptrdiff_t)rows - first;

@@ -145,12 +145,10 @@ extension QuantizedParameters {
     let factor = ByteArithmetic.Factor(
       weightCount: panels * panel * groups * 4, columns: panels * panel, depthwiseChannels: 0,
       shift: scaling.shift, addendMultiplier: addendMultiplier, clamp: surroundings.clamp)
-    // What the result's bytes have on top of the sum. Shifts round down: the last one, of eighths, takes
-    // 7/16 on average.
-    var shift = Double(surroundings.result?.zeroPoint ?? 0) + (addend == nil ? 0 : 0.4375)
-    shift -= Double(surroundings.addend?.zeroPoint ?? 0) * Double(addendMultiplier) / 2048
-    let halfShift = surroundings.result == nil ? 0 : Double((1 << scaling.shift) / 2)
-    precondition(scaling.shift < 31 || surroundings.result == nil, "\(name): scales of \(finest)")
+    // What bytes have on top of the sum. Shifts round down: the last one, of eighths, takes 7/16 on
+    // average.
+    var zero = Double(surroundings.result?.zeroPoint ?? 0) + (addend == nil ? 0 : 0.4375)
+    zero -= Double(surroundings.addend?.zeroPoint ?? 0) * Double(addendMultiplier) / 2048
     let perOutput = convolution.weights.count / outputs
     for output in 0..<outputs {
       let scale = convolution.scales[output] / unit
@@ -167,7 +165,9 @@ extension QuantizedParameters {
         group += (segment.count + 3) / 4
       }
       let multiplier = scaling.multiplier(Double(scale))
-      bias += shift / (Double(multiplier) * scaling.unit) + halfShift
+      if surroundings.result != nil {
+        bias += zero / (Double(multiplier) * scaling.unit) + Double((1 << scaling.shift) / 2)
+      }
       // Sums stay below 2^31: 4096 channels of 9 taps at 127 · 64 each are 3·10^8.
       factor.bias.base[output] = Int32(min(max(bias.rounded(), -0x4000_0000), 0x4000_0000))
       factor.scale.base[output] = scale

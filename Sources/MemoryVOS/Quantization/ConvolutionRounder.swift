@@ -109,7 +109,7 @@ struct ConvolutionRounder {
     let exact: (Float) -> Float
   }
 
-  /// Scales of all channels as they are before rounding, in units of the result.
+  /// Shift and unit for the scales that all channels have before rounding.
   private func wordScaling() -> WordScaling {
     let scales = bias.indices.map { Double(leastScale($0, scaledWeights($0)) / result.scale) }
     let ordinary = scales.filter { $0 < WordScaling.coarsest(addend: addend) }
