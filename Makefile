@@ -92,6 +92,7 @@ test-kernels: build/kernels/test build/kernels/test-sanitized
 # pragmas by which clang would compile for AVX-512, and a dispatch that offers every table.
 VNNI := Sources/CKernels/int8/avx512vnni.c Sources/CKernels/int8/avxvnni.c Sources/CKernels/int8/dispatch.c
 VNNI_FLAGS := -std=gnu11 -g -Wall -Wextra -Werror -Wno-psabi -Wno-unknown-pragmas -mavx2 -mfma \
+  -ffp-contract=off \
   "-D__builtin_cpu_supports(name)=1" -ITests/CKernelsTests/simde
 
 build/kernels/test-vnni: SANITIZE = -O2
