@@ -165,7 +165,7 @@ struct EvaluateCommand: ParsableCommand {
     checkpoint \(digest)
     size \(size.defaultValueDescription), memory \(engine.memory.map(String.init) ?? "default") \
     every \(engine.memoryInterval), top-k \
-    \(engine.topK.map(String.init) ?? "default")
+    \(engine.topK.map(String.init) ?? "default"), strays \(engine.keepStrays ? "kept" : "dropped")
     protocol \(rules.scoringProtocol.rawValue), resolution \(resolution)
 
     """

@@ -23,12 +23,13 @@ final class TrackerSession {
   let kernels: Kernels
   let pool: ThreadPool
   let labelWriter: LabelWriter
+  private let keepsStrays: Bool
   private let plans: NetworkPlans
   private let bank: MemoryBank
   private let reader: MemoryReader
   private let imageResizer: FrameResizer
   private let maskResizer: FrameResizer
-  private let background: FeatureMap
+  let background: FeatureMap
   private let others: FeatureMap
   /// What the decoder's last layer read for each object in the newest frame, from networks that
   /// expose it.
@@ -43,6 +44,7 @@ final class TrackerSession {
     self.frameSize = frameSize
     networkSize = try Self.checkedSize(configuration, frameSize)
     memoryFrames = configuration.memoryFrames ?? network.configuration.memoryFrames
+    keepsStrays = configuration.keepsStrays
     let instructionSet: InstructionSet
     if let chosen = configuration.instructionSet {
       instructionSet = chosen
@@ -164,9 +166,10 @@ final class TrackerSession {
     }
   }
 
-  /// Logits to probabilities of the background and each object.
+  /// Logits to probabilities of the background and each object, without stray pieces.
   func aggregate() {
     guard !objects.isEmpty else { return }
+    let before = keepsStrays ? [] : objects.map { MaskCells($0.probability, pool: pool) }
     let width = networkSize.width
     let count = objects.count
     pool.parallelFor(networkSize.height) { y, _ in
@@ -183,6 +186,7 @@ final class TrackerSession {
         }
       }
     }
+    for (object, before) in zip(objects, before) { dropStrays(of: object, since: before) }
   }
 
   /// Puts given masks in the place of predicted ones; they skip aggregation.

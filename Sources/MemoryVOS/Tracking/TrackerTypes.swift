@@ -26,6 +26,11 @@ extension Tracker {
     public var memoryInterval = 5
     /// Memory entries that each position reads; 0 reads all; `nil` takes the checkpoint's value.
     public var topK: Int?
+    /// Whether pieces of a mask that appear far from where the object just was stay in it.
+    ///
+    /// They are mostly look-alikes, and go to the background while a larger piece is where the object
+    /// was. For an object of several parts that come and go, a flock under one label, they may be right.
+    public var keepsStrays = false
     /// Threads, by default one per core.
     public var threads: Int?
     /// SIMD variant, by default the best of this CPU or what `VOS_ISA` asks for.

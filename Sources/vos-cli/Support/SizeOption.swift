@@ -54,6 +54,12 @@ struct EngineOptions: ParsableArguments {
       valueName: "entries"))
   var topK: Int?
 
+  @Flag(
+    help: ArgumentHelp(
+      "Keep pieces of an object that appear far from where it just was: for one of several parts "
+        + "that come and go. Without it they are taken for look-alikes."))
+  var keepStrays = false
+
   @Option(help: ArgumentHelp("Threads (default: one for each core).", valueName: "count"))
   var threads: Int?
 
@@ -76,6 +82,7 @@ struct EngineOptions: ParsableArguments {
     configuration.memoryFrames = memory
     configuration.memoryInterval = memoryInterval
     configuration.topK = topK
+    configuration.keepsStrays = keepStrays
     configuration.threads = threads
     return configuration
   }

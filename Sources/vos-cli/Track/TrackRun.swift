@@ -164,6 +164,7 @@ final class TrackRun: PropagationOutput {
       "start \(command.start)", "end \(command.end.map(String.init) ?? "none")",
       "every \(command.every)", "size \(command.size.defaultValueDescription)",
       "memory \(memory) every \(command.engine.memoryInterval)", "top-k \(topK)",
+      "strays \(command.engine.keepStrays ? "kept" : "dropped")",
     ].joined(separator: "; ")
   }
 }

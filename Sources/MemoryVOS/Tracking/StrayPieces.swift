@@ -1,0 +1,136 @@
+// Pieces of a predicted mask that lie far from where the object just was: look-alikes, mostly.
+// `TrackerSession` takes them away before memory and prior, which would confirm them from then on.
+
+/// The cells of 8 × 8 pixels in which an object has a pixel of at least one half.
+struct MaskCells {
+  /// Pixels along a cell's side; the network's sizes are multiples of it.
+  static let side = 8
+
+  let width: Int
+  let height: Int
+  let isOccupied: [Bool]
+
+  init(width: Int, height: Int, isOccupied: [Bool]) {
+    precondition(isOccupied.count == width * height, "cells of another size")
+    self.width = width
+    self.height = height
+    self.isOccupied = isOccupied
+  }
+
+  /// The cells of `probability`, `[height, width, 1]` in 0…1.
+  init(_ probability: FeatureMap, pool: ThreadPool) {
+    let (width, height) = (
+      probability.shape.width / Self.side, probability.shape.height / Self.side
+    )
+    let isOccupied = [Bool](unsafeUninitializedCapacity: width * height) { cells, count in
+      count = width * height
+      pool.parallelFor(height) { y, _ in
+        let first = UnsafeRawPointer(probability.row(y * Self.side))
+        let stride = probability.row(y * Self.side + 1) - probability.row(y * Self.side)
+        for x in 0..<width {
+          var isObject = SIMDMask<SIMD8<Int32>>(repeating: false)
+          for row in 0..<Self.side {
+            let offset = (row * stride + x * Self.side) * MemoryLayout<Float>.stride
+            isObject .|= first.loadUnaligned(fromByteOffset: offset, as: SIMD8<Float>.self) .>= 0.5
+          }
+          cells.initializeElement(at: y * width + x, to: any(isObject))
+        }
+      }
+    }
+    self.init(width: width, height: height, isOccupied: isOccupied)
+  }
+
+  /// The cells of those pieces of this mask that are strays of an object that was at `before`.
+  ///
+  /// A stray lies further away than half the object's extent, and a larger piece is where the object
+  /// was. So an object that left, moved far or came back elsewhere has none, and pieces that were
+  /// apart already may stay apart.
+  func strays(from before: MaskCells) -> [Int] {
+    let pieces = pieces()
+    guard pieces.count > 1, let extent = before.extent else { return [] }
+    let reach = max(2, Int((extent / 2).rounded(.up)))
+    let distances = before.distances()
+    let measured = pieces.map { cells in
+      (cells: cells, distance: cells.reduce(Int.max) { min($0, distances[$1]) })
+    }
+    let remained = measured.filter { $0.distance <= 1 }.map(\.cells.count).max() ?? 0
+    return measured.filter { $0.distance > reach && $0.cells.count < remained }.flatMap(\.cells)
+  }
+
+  /// The cells of each connected part.
+  private func pieces() -> [[Int]] {
+    var isFree = isOccupied
+    var pieces: [[Int]] = []
+    for start in isOccupied.indices where isFree[start] {
+      isFree[start] = false
+      var cells = [start]
+      var next = 0
+      while next < cells.count {
+        let cell = cells[next]
+        next += 1
+        forEachNeighbor(of: cell) { neighbor in
+          guard isFree[neighbor] else { return }
+          isFree[neighbor] = false
+          cells.append(neighbor)
+        }
+      }
+      pieces.append(cells)
+    }
+    return pieces
+  }
+
+  /// The side of a square as large as the bounding box, in cells; `nil` when nothing is occupied.
+  private var extent: Double? {
+    var (left, right, top, bottom) = (width, -1, height, -1)
+    for cell in isOccupied.indices where isOccupied[cell] {
+      let (y, x) = cell.quotientAndRemainder(dividingBy: width)
+      (left, right) = (min(left, x), max(right, x))
+      (top, bottom) = (min(top, y), max(bottom, y))
+    }
+    return right < 0 ? nil : Double((right - left + 1) * (bottom - top + 1)).squareRoot()
+  }
+
+  /// For each cell the steps to the next occupied one, diagonal ones included.
+  private func distances() -> [Int] {
+    var distances = isOccupied.map { $0 ? 0 : Int.max }
+    var cells = isOccupied.indices.filter { isOccupied[$0] }
+    var next = 0
+    while next < cells.count {
+      let cell = cells[next]
+      next += 1
+      forEachNeighbor(of: cell) { neighbor in
+        guard distances[neighbor] == .max else { return }
+        distances[neighbor] = distances[cell] + 1
+        cells.append(neighbor)
+      }
+    }
+    return distances
+  }
+
+  private func forEachNeighbor(of cell: Int, _ body: (Int) -> Void) {
+    let (y, x) = cell.quotientAndRemainder(dividingBy: width)
+    for row in max(0, y - 1)...min(height - 1, y + 1) {
+      for column in max(0, x - 1)...min(width - 1, x + 1) where (row, column) != (y, x) {
+        body(row * width + column)
+      }
+    }
+  }
+}
+
+extension TrackerSession {
+  /// Gives the background those pieces of an object's mask that are far from where it was.
+  func dropStrays(of object: TrackedObject, since before: MaskCells) {
+    let cells = MaskCells(object.probability, pool: pool)
+    let side = MaskCells.side
+    for cell in cells.strays(from: before) {
+      let (top, left) = (cell / cells.width * side, cell % cells.width * side)
+      for y in top..<top + side {
+        let (row, rest) = (object.probability.row(y), background.row(y))
+        for x in left..<left + side {
+          rest[x] += row[x]
+          row[x] = 0
+        }
+      }
+    }
+  }
+}
