@@ -8,4 +8,5 @@ vos=${2:-vos-cli}
 base=$here/vos-mobile-base.safetensors
 "$vos" train "$here/vos-mobile-lookalikes.json" --init "$base" --output "$1/lookalikes" --until 800
 "$vos" train "$here/vos-mobile-decay.json" --init "$base" --output "$1/decay"
+# The first one says what the network is: the base has no locality.
 "$vos" average "$1/decay/student.safetensors" "$1/lookalikes/student.safetensors" "$base" --output "$1/vos-mobile.safetensors"

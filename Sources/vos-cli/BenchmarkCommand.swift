@@ -32,6 +32,7 @@ struct BenchmarkCommand: ParsableCommand {
   var objects = 1
 
   @OptionGroup var engine: EngineOptions
+  @OptionGroup var tracking: TrackingOptions
 
   @Option(help: ArgumentHelp("Steps that are measured.", valueName: "count"))
   var steps = 40
@@ -70,7 +71,7 @@ struct BenchmarkCommand: ParsableCommand {
     guard case .exact(let frameSize) = size else { return }
     let path = try CheckpointLocation.path(checkpoint)
     let network = try Network(checkpoint: path)
-    var configuration = engine.configuration(size: size)
+    var configuration = engine.configuration(size: size, tracking)
     let memory = engine.memory ?? 2
     configuration.memoryFrames = memory
     var tracker = try Tracker(

@@ -53,6 +53,7 @@ struct EvaluateCommand: ParsableCommand {
   var size = SizeOption.shortSide(480)
 
   @OptionGroup var engine: EngineOptions
+  @OptionGroup var tracking: TrackingOptions
 
   @Option(
     help: ArgumentHelp(
@@ -92,7 +93,7 @@ struct EvaluateCommand: ParsableCommand {
 
     let cores = engine.threads ?? ProcessInfo.processInfo.activeProcessorCount
     let workers = min(sequences ?? min(cores, 8), truth.sequences.count)
-    var configuration = engine.configuration(size: size)
+    var configuration = engine.configuration(size: size, tracking)
     configuration.threads = max(1, cores / workers)
     let tracker = SequenceTracker(
       network: network, configuration: configuration, scoringProtocol: options.scoringProtocol)
@@ -163,9 +164,8 @@ struct EvaluateCommand: ParsableCommand {
   private func settings(digest: String) -> String {
     """
     checkpoint \(digest)
-    size \(size.defaultValueDescription), memory \(engine.memory.map(String.init) ?? "default") \
-    every \(engine.memoryInterval), top-k \
-    \(engine.topK.map(String.init) ?? "default"), strays \(engine.keepStrays ? "kept" : "dropped")
+    size \(size.defaultValueDescription), memory \(engine.memory.map(String.init) ?? "default"), \
+    top-k \(engine.topK.map(String.init) ?? "default"), \(tracking.settings)
     protocol \(rules.scoringProtocol.rawValue), resolution \(resolution)
 
     """

@@ -107,3 +107,26 @@ import Testing
     #expect(result.output == VOSCommand.configuration.version + "\n")
   }
 }
+
+@Suite struct TrackingOptionsTests {
+  @Test func reachTheTracker() throws {
+    let arguments = ["clip.mp4", "--mask", "mask.png", "--output", "masks"]
+    let plain = try TrackCommand.parse(arguments)
+    let other = try TrackCommand.parse(
+      arguments + ["--keep-strays", "--memory-interval", "3", "--memory", "4", "--top-k", "0"])
+    #expect(
+      plain.engine.configuration(size: plain.size, plain.tracking) == Tracker.Configuration())
+    let configuration = other.engine.configuration(size: other.size, other.tracking)
+    #expect(configuration.keepsStrays && configuration.memoryInterval == 3)
+    #expect(configuration.memoryFrames == 4 && configuration.topK == 0)
+    // A run is only resumed with the same ones.
+    #expect(plain.tracking.settings != other.tracking.settings)
+  }
+
+  @Test(arguments: [["--memory-interval", "0"], ["--memory", "0"], ["--top-k", "-1"]])
+  func impossibleOnesAreRefused(options: [String]) {
+    #expect(throws: (any Error).self) {
+      try TrackCommand.parse(["clip.mp4", "--mask", "mask.png", "--output", "masks"] + options)
+    }
+  }
+}

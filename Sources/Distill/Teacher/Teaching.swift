@@ -214,6 +214,7 @@ public final class Teaching {
       let reduction: Int
       let features: Bool
       let precision: String
+      let strays: String
     }
     var teacher = options.teacher
     teacher.checkpoint = (teacher.checkpoint as NSString).lastPathComponent
@@ -223,7 +224,7 @@ public final class Teaching {
       Settings(
         teacher: teacher, digest: options.digest, reduction: options.reduction,
         features: options.withFeatures,
-        precision: options.isSinglePrecision ? "float32" : "float16"))
+        precision: options.isSinglePrecision ? "float32" : "float16", strays: "dropped"))
     return String(decoding: data ?? Data(), as: UTF8.self)
   }
 

@@ -3,7 +3,8 @@
 public import MemoryVOS
 
 extension Network {
-  /// The plain mean of checkpoints of one configuration, with the first one's metadata.
+  /// The plain mean of checkpoints with the same tensors; metadata, and with them the network's
+  /// settings without weights (locality, frames in memory), are the first one's.
   ///
   /// - Throws: `CheckpointError` when one is no checkpoint of the first one's network.
   public static func average(_ checkpoints: [Checkpoint]) throws(CheckpointError) -> Checkpoint {

@@ -118,18 +118,31 @@ struct MaskCells {
 }
 
 extension TrackerSession {
-  /// Gives the background those pieces of an object's mask that are far from where it was.
-  func dropStrays(of object: TrackedObject, since before: MaskCells) {
-    let cells = MaskCells(object.probability, pool: pool)
+  /// Takes from each object what is far from where it was.
+  ///
+  /// The background and the other objects share it in proportion to their own probabilities: a part of
+  /// one object that was taken for another mostly goes back.
+  func dropStrays(since before: [MaskCells]) {
+    let strays = zip(objects, before).map { object, before in
+      MaskCells(object.probability, pool: pool).strays(from: before)
+    }
+    for (index, cells) in strays.enumerated() {
+      let planes = [background] + objects.map(\.probability)
+      for cell in cells { drop(cell, of: objects[index].probability, among: planes) }
+    }
+  }
+
+  private func drop(_ cell: Int, of dropped: FeatureMap, among planes: [FeatureMap]) {
     let side = MaskCells.side
-    for cell in cells.strays(from: before) {
-      let (top, left) = (cell / cells.width * side, cell % cells.width * side)
-      for y in top..<top + side {
-        let (row, rest) = (object.probability.row(y), background.row(y))
-        for x in left..<left + side {
-          rest[x] += row[x]
-          row[x] = 0
-        }
+    let (top, left) = (cell / (networkSize.width / side), cell % (networkSize.width / side))
+    for y in top * side..<(top + 1) * side {
+      let rows = planes.map { $0.row(y) }
+      for x in left * side..<(left + 1) * side {
+        dropped.row(y)[x] = 0
+        let rest = rows.reduce(Float.zero) { $0 + $1[x] }
+        // Nobody else wanted it.
+        if rest < 1e-3 { background.row(y)[x] = 1 }
+        for row in rows where rest >= 1e-3 { row[x] /= rest }
       }
     }
   }

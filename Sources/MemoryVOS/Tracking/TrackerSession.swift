@@ -186,7 +186,7 @@ final class TrackerSession {
         }
       }
     }
-    for (object, before) in zip(objects, before) { dropStrays(of: object, since: before) }
+    if !keepsStrays { dropStrays(since: before) }
   }
 
   /// Puts given masks in the place of predicted ones; they skip aggregation.

@@ -28,8 +28,8 @@ extension Tracker {
     public var topK: Int?
     /// Whether pieces of a mask that appear far from where the object just was stay in it.
     ///
-    /// They are mostly look-alikes, and go to the background while a larger piece is where the object
-    /// was. For an object of several parts that come and go, a flock under one label, they may be right.
+    /// They are mostly look-alikes: while a larger piece is where the object was, background and other
+    /// objects get them. In a flock under one label, whose members come and go, they may be right.
     public var keepsStrays = false
     /// Threads, by default one per core.
     public var threads: Int?

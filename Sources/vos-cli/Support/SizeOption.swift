@@ -44,21 +44,9 @@ struct EngineOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Frames between those kept in a memory of three frames or more, beside the newest.",
-      valueName: "frames"))
-  var memoryInterval = 5
-
-  @Option(
-    help: ArgumentHelp(
       "Memory entries that each position reads; 0 reads all (default: the checkpoint's, 30).",
       valueName: "entries"))
   var topK: Int?
-
-  @Flag(
-    help: ArgumentHelp(
-      "Keep pieces of an object that appear far from where it just was: for one of several parts "
-        + "that come and go. Without it they are taken for look-alikes."))
-  var keepStrays = false
 
   @Option(help: ArgumentHelp("Threads (default: one for each core).", valueName: "count"))
   var threads: Int?
@@ -67,23 +55,46 @@ struct EngineOptions: ParsableArguments {
     if let memory, memory < 1 {
       throw ValidationError("--memory \(memory): at least 1 is needed")
     }
-    guard memoryInterval >= 1 else {
-      throw ValidationError("--memory-interval \(memoryInterval): at least 1 is needed")
-    }
     guard topK ?? 0 >= 0 else { throw ValidationError("--top-k must not be negative") }
     guard (1...1024).contains(threads ?? 1) else {
       throw ValidationError("--threads must be between 1 and 1024")
     }
   }
 
-  func configuration(size: SizeOption) -> Tracker.Configuration {
+  func configuration(size: SizeOption, _ tracking: TrackingOptions) -> Tracker.Configuration {
     var configuration = Tracker.Configuration()
     configuration.inputSize = size.inputSize
     configuration.memoryFrames = memory
-    configuration.memoryInterval = memoryInterval
     configuration.topK = topK
-    configuration.keepsStrays = keepStrays
+    configuration.memoryInterval = tracking.memoryInterval
+    configuration.keepsStrays = tracking.keepStrays
     configuration.threads = threads
     return configuration
+  }
+}
+
+/// Options of the commands whose tracker is the user's own, beside `EngineOptions`.
+struct TrackingOptions: ParsableArguments {
+  @Option(
+    help: ArgumentHelp(
+      "Frames between those kept in a memory of three frames or more, beside the newest.",
+      valueName: "frames"))
+  var memoryInterval = 5
+
+  @Flag(
+    help: ArgumentHelp(
+      "Keep pieces of an object that appear far from where it just was: for one of several parts "
+        + "that come and go. Without it they are taken for look-alikes."))
+  var keepStrays = false
+
+  func validate() throws {
+    guard memoryInterval >= 1 else {
+      throw ValidationError("--memory-interval \(memoryInterval): at least 1 is needed")
+    }
+  }
+
+  /// What makes masks of one run differ from those of another.
+  var settings: String {
+    "memory interval \(memoryInterval), strays \(keepStrays ? "kept" : "dropped")"
   }
 }

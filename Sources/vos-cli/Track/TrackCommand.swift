@@ -76,6 +76,7 @@ struct TrackCommand: ParsableCommand {
   var size = SizeOption.shortSide(480)
 
   @OptionGroup var engine: EngineOptions
+  @OptionGroup var tracking: TrackingOptions
 
   @Flag(help: "Replace masks and files that exist, and forget an interrupted run.")
   var overwrite = false

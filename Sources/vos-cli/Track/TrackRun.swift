@@ -46,7 +46,8 @@ final class TrackRun: PropagationOutput {
     var propagation = try Propagation(
       source: source, annotations: annotations,
       selection: FrameSelection(start: command.start, end: command.end, every: command.every),
-      network: network, configuration: command.engine.configuration(size: command.size))
+      network: network,
+      configuration: command.engine.configuration(size: command.size, command.tracking))
     let before = resumed?.frameCount ?? 0
     progress = ProgressBar(total: propagation.expectedFrameCount, done: before)
     for (frame, statuses) in resumed?.statuses ?? [:] { statistics.add(statuses, frame: frame) }
@@ -81,7 +82,7 @@ final class TrackRun: PropagationOutput {
           + (isResumable ? ", the same command goes on from there" : ""))
     }
     if command.further.json {
-      let configuration = command.engine.configuration(size: command.size)
+      let configuration = command.engine.configuration(size: command.size, command.tracking)
       let network = configuration.networkSize(for: source.size)
       try JSONOutput.print(
         statistics.summary(
@@ -163,8 +164,7 @@ final class TrackRun: PropagationOutput {
       URL(filePath: command.input).path, Digest.sha256(bytes), masks.joined(separator: ","),
       "start \(command.start)", "end \(command.end.map(String.init) ?? "none")",
       "every \(command.every)", "size \(command.size.defaultValueDescription)",
-      "memory \(memory) every \(command.engine.memoryInterval)", "top-k \(topK)",
-      "strays \(command.engine.keepStrays ? "kept" : "dropped")",
+      "memory \(memory)", "top-k \(topK)", command.tracking.settings,
     ].joined(separator: "; ")
   }
 }

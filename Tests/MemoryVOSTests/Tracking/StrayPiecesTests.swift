@@ -155,6 +155,8 @@ private func strays(_ now: String, from before: String) -> String {
     func isOne(_ x: Int, _ y: Int) -> Bool { (8..<32).contains(x) && (8..<40).contains(y) }
     func isTwo(_ x: Int, _ y: Int) -> Bool { (96..<112).contains(x) && (8..<40).contains(y) }
     func isStray(_ x: Int, _ y: Int) -> Bool { (130..<140).contains(x) && (20..<30).contains(y) }
+    // Object 1 says so more loudly than object 2, whose it is.
+    func isTaken(_ x: Int, _ y: Int) -> Bool { (104..<112).contains(x) && (16..<24).contains(y) }
     var mask = LabelMap(size: size)
     for y in 0..<size.height {
       for x in 0..<size.width {
@@ -165,15 +167,16 @@ private func strays(_ now: String, from before: String) -> String {
     try #require(session.objects.count == 2)
     for y in 0..<size.height {
       for x in 0..<size.width {
-        session.objects[0].logit.row(y)[x] = isOne(x, y) || isStray(x, y) ? 6 : -6
-        session.objects[1].logit.row(y)[x] = isTwo(x, y) ? 6 : -6
+        session.objects[0].logit.row(y)[x] =
+          isTaken(x, y) ? 2 : isOne(x, y) || isStray(x, y) ? 6 : -6
+        session.objects[1].logit.row(y)[x] = isTaken(x, y) ? 1.5 : isTwo(x, y) ? 6 : -6
       }
     }
     session.aggregate()
     let labels = session.result(given: nil).labels
     for y in 0..<size.height {
       for x in 0..<size.width {
-        let stays = isOne(x, y) || keepsStrays && isStray(x, y)
+        let stays = isOne(x, y) || keepsStrays && (isStray(x, y) || isTaken(x, y))
         #expect(labels.labels[y * size.width + x] == (stays ? 1 : isTwo(x, y) ? 2 : 0))
         let sum = session.objects.reduce(session.background.row(y)[x]) {
           $0 + $1.probability.row(y)[x]
