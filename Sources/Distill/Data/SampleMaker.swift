@@ -181,9 +181,10 @@ public final class SampleMaker: Sendable {
     to sample: inout SamplePiece, isObject: Bool, progress: Double,
     _ random: inout SampleGenerator
   ) {
+    guard let origin = sample.origin else { return }
     for _ in 0..<5 {
       guard
-        let front = try? piece(separate: 1, progress: progress, like: sample.origin, &random),
+        let front = try? piece(separate: 1, progress: progress, like: origin, &random),
         let pasted = Self.paste(front, over: sample, size: recipe.size, isObject: isObject)
       else { continue }
       sample = pasted
@@ -195,13 +196,16 @@ public final class SampleMaker: Sendable {
     separate: Int, progress: Double, like origin: SamplePiece.Origin? = nil,
     _ random: inout SampleGenerator
   ) throws(TrainingError) -> SamplePiece? {
-    let set = origin?.dataset ?? random.weighted(shares)
-    let number = origin?.number ?? random.weighted(datasets[set].sums)
-    let clip = datasets[set].clips[number]
     do {
+      if origin == nil, recipe.renderedShare > 0, random.chance(recipe.renderedShare) {
+        return try RenderedPieces(recipe: recipe)
+          .piece(separate: separate, progress: progress, &random, picture: picture)
+      }
+      let set = origin?.dataset ?? random.weighted(shares)
+      let number = origin?.number ?? random.weighted(datasets[set].sums)
       return try pieces.piece(
-        of: clip, dataset: set, number: number, separate: separate, progress: progress,
-        chosen: origin?.choice, &random)
+        of: datasets[set].clips[number], dataset: set, number: number, separate: separate,
+        progress: progress, chosen: origin?.choice, &random)
     } catch {
       let count = problems.withLock { problems -> Int? in
         problems[error.description, default: 0] += 1
@@ -210,6 +214,17 @@ public final class SampleMaker: Sendable {
       if let count { report(error, count) }
       throw error
     }
+  }
+
+  /// Any picture of the data sets.
+  private func picture(
+    _ random: inout SampleGenerator
+  ) throws(TrainingError) -> PictureStore.Entry {
+    let set = random.weighted(shares)
+    let number = random.weighted(datasets[set].sums)
+    let clip = datasets[set].clips[number]
+    let frame = random.index(clip.frameCount)
+    return try pieces.store.entry(clip.items[frame], dataset: set, clip: number, frame: frame)
   }
 
   /// Lays `front`'s only object over `sample`, as an object or as background, or `nil` when too little

@@ -20,8 +20,8 @@ struct SamplePiece {
   var teacher: [[Float]]?
   /// `[T][objects][S / 4 · S / 4][C]` features of a teacher, or empty.
   var features: [[Float]]
-  /// What the piece was made of.
-  var origin: Origin
+  /// What the piece was made of, `nil` for rendered bodies.
+  var origin: Origin?
 
   struct Origin {
     let dataset: Int
@@ -126,7 +126,7 @@ struct PieceMaker {
     for (entry, warp) in zip(entries, warps) {
       piece.labels.append(warpedLabels(entry, warp, choice.table))
       // Most failures show in the first frame, before any picture is warped.
-      if piece.labels.count == 1, !isUsable(piece) { return nil }
+      if piece.labels.count == 1, !Self.isUsable(piece) { return nil }
       piece.images.append(warpedImage(entry, warp))
     }
     if withTeacher, let outputs = clip.outputs {
@@ -145,7 +145,8 @@ struct PieceMaker {
     return piece
   }
 
-  private func isUsable(_ piece: SamplePiece) -> Bool {
+  /// Whether there is neither too little nor too much object on the first frame.
+  static func isUsable(_ piece: SamplePiece) -> Bool {
     (0.008...0.85).contains(piece.share())
       && (piece.objects == 1
         || (1...piece.objects).allSatisfy { piece.share(of: UInt8($0)) > 0.003 })
@@ -155,9 +156,7 @@ struct PieceMaker {
     of clip: TrainingClip, progress: Double, _ random: inout SampleGenerator
   ) -> [Int] {
     if clip.isStill { return [Int](repeating: 0, count: recipe.frames) }
-    let limit = recipe.gapLimit(at: progress)
-    let gaps = recipe.gaps.filter { $0 <= limit }
-    let gap = gaps[random.index(gaps.count)]
+    let gap = recipe.gap(at: progress, &random)
     let direction = random.chance(recipe.reversedShare) ? -1 : 1
     var frames = [random.index(clip.frameCount)]
     while frames.count < recipe.frames {

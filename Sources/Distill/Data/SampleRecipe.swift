@@ -18,6 +18,9 @@ public struct SampleRecipe: Codable, Sendable, Hashable {
   ///
   /// It is the second object of a sample with several, background of one with one.
   public var lookalikeShare = 0.0
+  /// Share of samples, and of objects pasted into others, that are rendered: bodies that turn, with
+  /// pictures of the data sets as textures and background.
+  public var renderedShare = 0.0
   /// Frames between neighbours of a sample, at most one of these.
   public var gaps = [1, 2, 3, 5, 8, 12]
   /// Pairs [progress, largest gap]: which gaps are allowed from a share of the training on.
@@ -66,7 +69,7 @@ public struct SampleRecipe: Codable, Sendable, Hashable {
     guard (1...16).contains(objects) else { return "samples.objects \(objects), not in 1…16" }
     let shares = [
       ("several_share", severalShare), ("own_objects_share", ownObjectsShare),
-      ("lookalike_share", lookalikeShare),
+      ("lookalike_share", lookalikeShare), ("rendered_share", renderedShare),
       ("reversed_share", reversedShare), ("mirrored_share", mirroredShare),
       ("centered_share", centeredShare), ("spline_share", splineShare),
     ]
@@ -105,6 +108,13 @@ public struct SampleRecipe: Codable, Sendable, Hashable {
     return prior.problem ?? decay.problem
   }
 
+  /// The largest gap of one sample, drawn from those allowed at `progress`.
+  func gap(at progress: Double, _ random: inout SampleGenerator) -> Int {
+    let limit = gapLimit(at: progress)
+    let allowed = gaps.filter { $0 <= limit }
+    return allowed[random.index(allowed.count)]
+  }
+
   /// The largest gap allowed at `progress`.
   func gapLimit(at progress: Double) -> Int {
     Int(gapLimits.last { $0[0] <= progress }?[1] ?? 1)
@@ -115,6 +125,7 @@ public struct SampleRecipe: Codable, Sendable, Hashable {
     case severalShare = "several_share"
     case ownObjectsShare = "own_objects_share"
     case lookalikeShare = "lookalike_share"
+    case renderedShare = "rendered_share"
     case gapLimits = "gap_limits"
     case reversedShare = "reversed_share"
     case mirroredShare = "mirrored_share"

@@ -126,9 +126,9 @@ extension TrackerSession {
     let strays = zip(objects, before).map { object, before in
       MaskCells(object.probability, pool: pool).strays(from: before)
     }
-    for (index, cells) in strays.enumerated() {
-      let planes = [background] + objects.map(\.probability)
-      for cell in cells { drop(cell, of: objects[index].probability, among: planes) }
+    let planes = [background] + objects.map(\.probability)
+    for (object, cells) in zip(objects, strays) {
+      for cell in cells { drop(cell, of: object.probability, among: planes) }
     }
   }
 
