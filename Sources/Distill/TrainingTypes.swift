@@ -125,6 +125,8 @@ public struct LossConfiguration: Sendable, Hashable, Codable {
   public var crossEntropy: Float = 1
   /// ε of poly-1: ε · (1 - p of the true class) is added to each pixel's cross-entropy.
   public var poly1: Float = 0
+  /// Factor on the cross-entropy of pixels where an object is less than five pixels wide.
+  public var thinWeight: Float = 1
   /// Share of each sample's pixels, the hardest, that count at the end of training.
   public var hardestShare: Double = 0.25
   /// How fast the share falls from 1: max(`hardestShare`, 1 - `hardestSlope` · progress).
@@ -158,6 +160,7 @@ public struct LossConfiguration: Sendable, Hashable, Codable {
     }
     crossEntropy = try read(.crossEntropy, defaults.crossEntropy)
     poly1 = try read(.poly1, defaults.poly1)
+    thinWeight = try read(.thinWeight, defaults.thinWeight)
     hardestShare = try read(.hardestShare, defaults.hardestShare)
     hardestSlope = try read(.hardestSlope, defaults.hardestSlope)
     dice = try read(.dice, defaults.dice)
@@ -175,6 +178,7 @@ public struct LossConfiguration: Sendable, Hashable, Codable {
     let weights = [crossEntropy, dice, distillation, representation, regression]
     guard weights.allSatisfy({ $0 >= 0 && $0.isFinite }) else { return "a negative loss weight" }
     guard weights.contains(where: { $0 > 0 }) else { return "all loss weights are 0" }
+    guard (1...100).contains(thinWeight) else { return "thin_weight \(thinWeight), not in 1…100" }
     guard hardestShare > 0, hardestShare <= 1 else {
       return "hardest_share \(hardestShare), not in 0…1"
     }
@@ -196,6 +200,7 @@ public struct LossConfiguration: Sendable, Hashable, Codable {
   enum CodingKeys: String, CodingKey, CaseIterable {
     case crossEntropy = "cross_entropy"
     case poly1
+    case thinWeight = "thin_weight"
     case hardestShare = "hardest_share"
     case hardestSlope = "hardest_slope"
     case dice

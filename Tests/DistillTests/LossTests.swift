@@ -44,15 +44,15 @@ private func random(_ count: Int, _ range: ClosedRange<Double>, seed: UInt64) ->
 @Suite("Losses")
 struct LossTests {
   private func crossEntropy(
-    _ odds: [Double], _ target: [UInt8], classes: Int, share: Double, poly1: Double,
-    weight: Double = 1
+    _ odds: [Double], _ target: [UInt8], weights: [Double]? = nil, classes: Int, share: Double,
+    poly1: Double, weight: Double = 1
   ) -> (value: Double, gradient: [Double]) {
     let loss = BootstrappedCrossEntropy(share: share, poly1: poly1)
     var gradient = [Double](repeating: 0, count: odds.count)
     var scratch = [Double](repeating: 0, count: 2 * target.count)
     let value = loss.evaluate(
-      probabilities: softmax(odds, classes: classes), target: target, classes: classes,
-      count: target.count, weight: weight, scratch: &scratch, gradient: &gradient)
+      probabilities: softmax(odds, classes: classes), target: target, weights: weights,
+      classes: classes, count: target.count, weight: weight, scratch: &scratch, gradient: &gradient)
     return (value, gradient)
   }
 
@@ -78,6 +78,60 @@ struct LossTests {
     let kept = max(1, Int(Double(count) * choice.share))
     let expected = pixels.sorted(by: >).prefix(kept).reduce(0, +) / Double(kept)
     #expect(abs(value - expected) < 1e-12)
+  }
+
+  @Test(arguments: [1.0, 0.4]) func weightedPixelsCountMoreAndSooner(share: Double) {
+    let count = 30
+    let odds = random(3 * count, -3...3, seed: 4)
+    let target = (0..<count).map { UInt8($0 * 7 % 3) }
+    let weights = (0..<count).map { $0 % 4 == 0 ? 4.0 : 1 }
+    func loss(_ odds: [Double]) -> (value: Double, gradient: [Double]) {
+      crossEntropy(odds, target, weights: weights, classes: 3, share: share, poly1: 0.5)
+    }
+    let (value, gradient) = loss(odds)
+    #expect(worstSlope(odds, gradient) { loss($0).value } < 1e-6)
+    let p = softmax(odds, classes: 3)
+    let pixels = (0..<count).map { pixel in
+      let own = p[Int(target[pixel]) * count + pixel]
+      return weights[pixel] * (0.5 * (1 - own) - Double.logarithm(own))
+    }
+    let kept = Int(Double(count) * share)
+    let expected = pixels.sorted(by: >).prefix(kept).reduce(0, +) / Double(kept)
+    #expect(abs(value - expected) < 1e-12)
+  }
+
+  /// What no square of 5 × 5 covers, found by trying every square.
+  @Test(arguments: 0..<8) func thinIsWhatNoSquareCovers(seed: UInt64) {
+    let (width, height, radius) = (31, 23, 2)
+    var generator = SeededGenerator(seed: seed)
+    var labels = [UInt8](repeating: 0, count: width * height)
+    for label in [1, 2, 1, 255, 2, 1] as [UInt8] {
+      let (x, y) = (
+        Int.random(in: -3..<width, using: &generator),
+        Int.random(in: -3..<height, using: &generator)
+      )
+      let (w, h) = (
+        Int.random(in: 1...14, using: &generator), Int.random(in: 1...9, using: &generator)
+      )
+      for row in max(0, y)..<min(height, max(0, y + h)) {
+        for column in max(0, x)..<min(width, max(0, x + w)) { labels[row * width + column] = label }
+      }
+    }
+    // Squares may reach over the border, where nothing contradicts.
+    var isThin = labels.map { $0 == 1 || $0 == 2 }
+    for y in 0..<height {
+      for x in 0..<width {
+        let square = (max(0, y - radius)...min(height - 1, y + radius)).flatMap { row in
+          (max(0, x - radius)...min(width - 1, x + radius)).map { row * width + $0 }
+        }
+        if Set(square.map { labels[$0] }).count == 1 {
+          for pixel in square { isThin[pixel] = false }
+        }
+      }
+    }
+    #expect(
+      PixelSampling.thin(labels, width: width, height: height, radius: radius) == isThin)
+    #expect(isThin.contains(true) && isThin.contains(false))
   }
 
   @Test func equallyHardPixelsCountInOrderAndOnlyTheirNumber() {

@@ -99,6 +99,11 @@ struct Body {
       let across = random.chance(0.5) ? 0.06...0.3 : 0.25...0.8
       radii = SIMD3(random.real(0.5...1.6), random.real(across), random.real(across))
       radii *= random.real(0.5...0.9)
+      if random.chance(0.25) {
+        // A string, one to four pixels wide.
+        let half = random.real(0.6...2) / size
+        radii = SIMD3(random.real(1...3), half, half)
+      }
     }
     return BodyPart(
       radii: radii * size, parent: index == 0 ? nil : random.index(index),

@@ -2,9 +2,9 @@
 
 /// Cross-entropy over the hardest pixels of one sample.
 ///
-///     l = -log p_y + ε (1 - p_y),  L = mean of the n largest l,  n = ⌊share · pixels⌋
+///     l = w (-log p_y + ε (1 - p_y)),  L = mean of the n largest l,  n = ⌊share · pixels⌋
 ///
-/// with p the softmax over log-odds and y the true class. ε = 0 is plain cross-entropy; poly-1 is Leng
+/// with p the softmax over log-odds, y the true class and w the pixel's weight, 1 without `weights`. ε = 0 is plain cross-entropy; poly-1 is Leng
 /// et al., PolyLoss, ICLR 2022, equation 4. Hard pixels: Pohlen et al., CVPR 2017; in video object
 /// segmentation STCN (Cheng et al., NeurIPS 2021, section 3.4). Pixels are chosen per sample, so that
 /// the other samples of a batch do not matter. Of equally hard ones the first count.
@@ -15,15 +15,15 @@ struct BootstrappedCrossEntropy<Scalar: TrainingScalar> {
   var poly1: Scalar
 
   /// The loss; adds `weight` times its gradient with respect to the log-odds to `gradient`:
-  /// (p_j - [j = y]) (1 + ε p_y) / n for the pixels that count.
+  /// w (p_j - [j = y]) (1 + ε p_y) / n for the pixels that count.
   ///
   /// `probabilities` is the softmax over log-odds, `[classes][count]`, `target` the true class of each
   /// pixel, 255 where it is not known: such pixels do not count, and when all are such the loss is 0.
   /// `scratch` has room for 2 · count scalars.
   func evaluate(
-    probabilities: UnsafePointer<Scalar>, target: UnsafePointer<UInt8>, classes: Int, count: Int,
-    weight: Scalar, scratch: UnsafeMutablePointer<Scalar>,
-    gradient: UnsafeMutablePointer<Scalar>
+    probabilities: UnsafePointer<Scalar>, target: UnsafePointer<UInt8>,
+    weights: UnsafePointer<Scalar>? = nil, classes: Int, count: Int, weight: Scalar,
+    scratch: UnsafeMutablePointer<Scalar>, gradient: UnsafeMutablePointer<Scalar>
   ) -> Double {
     let values = scratch
     var known = count
@@ -35,7 +35,8 @@ struct BootstrappedCrossEntropy<Scalar: TrainingScalar> {
       }
       let p = probabilities[Int(target[pixel]) * count + pixel]
       values[pixel] =
-        poly1 * (1 - p) - Scalar.logarithm(max(p, Scalar.leastNormalMagnitude))
+        (weights?[pixel] ?? 1)
+        * (poly1 * (1 - p) - Scalar.logarithm(max(p, Scalar.leastNormalMagnitude)))
     }
     guard known > 0 else { return 0 }
     let chosen = min(known, max(1, Int(Double(known) * share)))
@@ -60,7 +61,8 @@ struct BootstrappedCrossEntropy<Scalar: TrainingScalar> {
       }
       sum += Double(value)
       let label = Int(target[pixel])
-      let scale = step * (1 + poly1 * probabilities[label * count + pixel])
+      let slope = 1 + poly1 * probabilities[label * count + pixel]
+      let scale = step * (weights?[pixel] ?? 1) * slope
       for j in 0..<classes {
         let p = probabilities[j * count + pixel]
         gradient[j * count + pixel] += scale * (j == label ? p - 1 : p)

@@ -81,9 +81,11 @@ struct LossTerms {
       let loss = BootstrappedCrossEntropy(share: hardShare, poly1: configuration.poly1)
       withUnsafeTemporaryAllocation(of: Float.self, capacity: 2 * pixels) { scratch in
         guard let base = scratch.baseAddress else { return }
+        let weights = thinWeights(labels)
         terms.crossEntropy = loss.evaluate(
-          probabilities: probabilities, target: labels, classes: classes, count: pixels,
-          weight: weight * configuration.crossEntropy, scratch: base, gradient: oddsGradient)
+          probabilities: probabilities, target: labels, weights: weights, classes: classes,
+          count: pixels, weight: weight * configuration.crossEntropy, scratch: base,
+          gradient: oddsGradient)
       }
     }
     if configuration.dice > 0 {
@@ -126,6 +128,14 @@ struct LossTerms {
     }
     if frame == batch.frames - 1 { terms.overlap = overlap(labels, probabilities) }
     return terms
+  }
+
+  /// The weights of pixels when those of thin structures count more, else `nil`.
+  private func thinWeights(_ labels: [UInt8]) -> [Float]? {
+    if configuration.thinWeight == 1 { return nil }
+    return PixelSampling.thin(
+      labels, width: batch.size.width, height: batch.size.height, radius: 2
+    ).map { $0 ? configuration.thinWeight : 1 }
   }
 
   /// Intersection over union of object 1, as the most probable class says; 1 when both are empty.

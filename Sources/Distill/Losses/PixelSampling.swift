@@ -43,6 +43,23 @@ enum PixelSampling {
     return zip(extremes(labels, min), extremes(labels, max)).map { $0 != $1 }
   }
 
+  /// Whether a pixel belongs to an object where that is so thin that no square of side 2 · `radius` + 1
+  /// that holds the pixel lies inside it: what a morphological opening takes away.
+  static func thin(_ labels: [UInt8], width: Int, height: Int, radius: Int) -> [Bool] {
+    let isNearOther = boundary(labels, width: width, height: height, radius: radius)
+    var isThin = labels.map { $0 != 0 && $0 != voidLabel }
+    for pixel in labels.indices where isThin[pixel] {
+      let (y, x) = pixel.quotientAndRemainder(dividingBy: width)
+      isThin[pixel] = !(max(0, y - radius)...min(height - 1, y + radius)).contains { row in
+        (max(0, x - radius)...min(width - 1, x + radius)).contains { column in
+          let near = row * width + column
+          return !isNearOther[near] && labels[near] == labels[pixel]
+        }
+      }
+    }
+    return isThin
+  }
+
   /// `count` different pixels that are not `excluded`, all when there are fewer, in ascending order.
   ///
   /// Boundary pixels at random, topped up with others at random when the boundary is shorter.
