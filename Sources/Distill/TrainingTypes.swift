@@ -125,7 +125,7 @@ public struct LossConfiguration: Sendable, Hashable, Codable {
   public var crossEntropy: Float = 1
   /// ε of poly-1: ε · (1 - p of the true class) is added to each pixel's cross-entropy.
   public var poly1: Float = 0
-  /// Factor on the cross-entropy of pixels where an object is less than five pixels wide.
+  /// Factor on the cross-entropy of pixels of objects where no square of 5 × 5 pixels fits in.
   public var thinWeight: Float = 1
   /// Share of each sample's pixels, the hardest, that count at the end of training.
   public var hardestShare: Double = 0.25

@@ -28,7 +28,8 @@ import Testing
   @Test func recipesAreComplete() throws {
     let base = ["--init", Self.folder + "/recipes/vos-mobile-base.safetensors"]
     for (name, arguments) in [
-      ("base", []), ("lookalikes", base), ("decay", base), ("lite", []), ("qat", []),
+      ("base", []), ("lookalikes", base), ("rendered", base), ("decay", base), ("lite", []),
+      ("qat", []),
     ] {
       let path = Self.folder + "/recipes/vos-mobile-\(name).json"
       let options = try TrainingOptions.parse([path, "--output", "x"] + arguments)

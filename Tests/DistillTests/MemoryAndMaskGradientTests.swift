@@ -374,6 +374,30 @@ struct TrainingStepTests {
     #expect(step.run(batch, parameters: parameters, prior: HalfDecay()) == whole)
   }
 
+  @Test func thinObjectsWeighMore() throws {
+    let plain = batch(objects: 1, frames: 3, teacherChannels: 1)
+    func crossEntropy(_ thinWeight: Float, width: Int) throws -> Double {
+      var loss = LossConfiguration()
+      loss.hardestShare = 1
+      loss.thinWeight = thinWeight
+      let step = try TrainingStep(.init(), loss: loss, threads: 2)
+      var parameters = step.gradients
+      parameters.initialize(seed: 4)
+      let masks = plain.masks.indices.map { index -> Float in
+        (8..<8 + width).contains(index % plain.size.width) ? 1 : 0
+      }
+      let batch = TrainingBatch(
+        batch: plain.batch, frames: plain.frames, objects: 1, size: plain.size,
+        images: plain.images, masks: masks, void: [], teacher: nil)
+      return step.run(batch, parameters: parameters, prior: HalfDecay()).crossEntropy
+    }
+    #expect(try crossEntropy(4, width: 4) > 1.01 * crossEntropy(1, width: 4))
+    #expect(try crossEntropy(4, width: 5) == crossEntropy(1, width: 5))
+    var loss = LossConfiguration()
+    loss.thinWeight = 0.5
+    #expect(loss.problem?.contains("thin_weight") == true)
+  }
+
   private func checkSlope(
     _ step: TrainingStep, _ parameters: ParameterSet, _ batch: TrainingBatch,
     _ prior: HalfDecay = .init()

@@ -2,6 +2,7 @@
 
 import Foundation
 import MemoryVOS
+import Synchronization
 import TestSupport
 import Testing
 
@@ -102,8 +103,11 @@ import Testing
     let pixels = first.labels.count { $0 == 3 }
     #expect(abs(Double(pixels) - .pi * 100) < 12 && pixels == second.labels.count { $0 == 3 })
     #expect(first.labels.count { $0 == 0 } + pixels == 32 * 32)
-    // Nothing is touched further than one pixel away from the body.
-    #expect(first.image[0..<96].allSatisfy { $0 == 9 })
+    for pixel in 0..<32 * 32 {
+      let (dx, dy) = (Double(pixel % 32) - 16, Double(pixel / 32) - 16)
+      guard dx * dx + dy * dy > 144 else { continue }
+      #expect(first.image[3 * pixel..<3 * pixel + 3].allSatisfy { $0 == 9 }, "pixel \(pixel)")
+    }
   }
 
   private func maker(
@@ -116,7 +120,6 @@ import Testing
     samples.ownObjectsShare = 1
     samples.objects = objects
     samples.renderedShare = share
-    samples.lookalikeShare = 0.5
     return try SampleMaker(
       [try Dataset.open(data)], recipe: samples, seed: 3, cacheBytes: 1 << 22, report: report)
   }
@@ -164,9 +167,33 @@ import Testing
           to: URL(filePath: folder.path("davis/JPEGImages/tiny/\(clip)/0000\(index).png")))
       }
     }
-    let datasets = try #require(try? maker(1, data) { _, _ in })
+    let reported = Mutex(0)
+    let datasets = try maker(1, data) { _, _ in reported.withLock { $0 += 1 } }
     #expect(throws: TrainingError.self) { try datasets.batch(0, progress: 0) }
-    #expect(datasets.skippedCount > 0)
+    #expect(datasets.skippedCount > 0 && reported.withLock { $0 } == datasets.skippedCount)
+  }
+
+  @Test func renderedAndOtherSamplesMix() throws {
+    let folder = TemporaryFolder()
+    let data = try SyntheticData.davis(folder)
+    let makers = try [0, 0.5, 1].map { try maker($0, data) }
+    let batches = try (0..<8).map { step in try makers.map { try $0.batch(step, progress: 1) } }
+    #expect(batches.allSatisfy { $0.allSatisfy { $0.objects == 2 } })
+    #expect(batches.allSatisfy { $0[0].images != $0[2].images })
+    #expect(batches.contains { $0[1].images != $0[2].images })
+  }
+
+  @Test func storedFeaturesCannotBeRendered() throws {
+    let folder = TemporaryFolder()
+    var samples = SyntheticData.samples
+    samples.renderedShare = 0.1
+    let sets = [try Dataset.open(try SyntheticData.davis(folder))]
+    let error = #expect(throws: TrainingError.self) {
+      _ = try SampleMaker(
+        sets, recipe: samples, seed: 1, cacheBytes: 1 << 20, featureChannels: 8
+      ) { _, _ in }
+    }
+    #expect(error?.description.contains("rendered_share") == true)
   }
 
   @Test func sharesAreChecked() {

@@ -107,7 +107,7 @@ struct Ellipsoid {
         let b = rows.0.z * x + rows.1.z * y
         let c = rows.0.x * x * x + 2 * rows.0.y * x * y + rows.1.y * y * y - 1
         let square = b * b - rows.2.z * c
-        guard square > 0, column < side, row < side else { continue }
+        guard square > 0 else { continue }
         let z = (-b - square.squareRoot()) / rows.2.z
         let point = SIMD3(x, y, z)
         let gradient = SIMD3(

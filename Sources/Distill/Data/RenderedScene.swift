@@ -42,7 +42,7 @@ struct BodyPart {
   var attitude: Rotation
   /// It swings about this axis, by this angle, this far in a frame, from this phase on.
   var swing: (axis: SIMD3<Double>, angle: Double, speed: Double, phase: Double)
-  /// The picture on it: its number, where it begins and how often it fits around.
+  /// The picture on it: its number, where it begins and how many fit along each half.
   var texture: (picture: Int, offset: SIMD2<Double>, repeats: SIMD2<Double>)
 
   /// A part where it is at some time; z grows away from the camera.

@@ -41,7 +41,14 @@ public final class SampleMaker: Sendable {
     withTeacher: Bool = false, featureChannels: Int = 0, report: @escaping Report
   ) throws(TrainingError) {
     if let problem = recipe.problem { throw TrainingError(problem) }
-    if featureChannels > 0 { try Self.check(datasets, featureChannels: featureChannels) }
+    if featureChannels > 0 {
+      guard recipe.renderedShare == 0 else {
+        throw TrainingError(
+          "samples.rendered_share \(recipe.renderedShare): rendered bodies have no stored features; "
+            + "set it or the weight of the loss on features to 0")
+      }
+      try Self.check(datasets, featureChannels: featureChannels)
+    }
     var sum = 0.0
     let shares = datasets.map {
       sum += $0.share

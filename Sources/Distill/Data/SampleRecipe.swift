@@ -18,8 +18,9 @@ public struct SampleRecipe: Codable, Sendable, Hashable {
   ///
   /// It is the second object of a sample with several, background of one with one.
   public var lookalikeShare = 0.0
-  /// Share of samples, and of objects pasted into others, that are rendered: bodies that turn, with
-  /// pictures of the data sets as textures and background.
+  /// How often a sample, or an object pasted into another one, is tried as rendered bodies that turn.
+  ///
+  /// Pictures of the data sets are their textures and background. They have no look-alikes.
   public var renderedShare = 0.0
   /// Frames between neighbours of a sample, at most one of these.
   public var gaps = [1, 2, 3, 5, 8, 12]

@@ -4,8 +4,8 @@
 ///
 ///     l = w (-log p_y + ε (1 - p_y)),  L = mean of the n largest l,  n = ⌊share · pixels⌋
 ///
-/// with p the softmax over log-odds, y the true class and w the pixel's weight, 1 without `weights`. ε = 0 is plain cross-entropy; poly-1 is Leng
-/// et al., PolyLoss, ICLR 2022, equation 4. Hard pixels: Pohlen et al., CVPR 2017; in video object
+/// with p the softmax over log-odds, y the true class and w the pixel's weight, 1 without `weights`.
+/// ε = 0 is plain cross-entropy; poly-1 is Leng et al., PolyLoss, ICLR 2022, equation 4. Hard pixels: Pohlen et al., CVPR 2017; in video object
 /// segmentation STCN (Cheng et al., NeurIPS 2021, section 3.4). Pixels are chosen per sample, so that
 /// the other samples of a batch do not matter. Of equally hard ones the first count.
 struct BootstrappedCrossEntropy<Scalar: TrainingScalar> {
