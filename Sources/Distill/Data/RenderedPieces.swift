@@ -1,4 +1,5 @@
-// The rendered share of SampleMaker's pieces: bodies of RenderedScene over a picture, drawn by BodyRenderer.
+// The rendered share of SampleMaker's pieces: bodies of RenderedScene over a picture, which
+// BodyRenderer draws.
 
 import CKernels
 import Foundation
@@ -6,10 +7,10 @@ import MemoryVOS
 
 /// Objects that turn and so show sides that were not to be seen on the first frame.
 ///
-/// Up to five bodies; those that are no objects are background. Some have the form and the pictures of the
-/// first one. Pictures of the training's data sets are background and textures, as
-/// in BL30K (Cheng, Tai, Tang: "Modular Interactive Video Object Segmentation", CVPR 2021),
-/// whose bodies are ShapeNet's.
+/// Up to five bodies, or as many as objects are wanted; those that are no objects are background.
+/// Some have the form and the pictures of the first one. Pictures of the training's data sets are
+/// background and textures. The idea is that of BL30K, whose bodies are ShapeNet's (Cheng et al.,
+/// "Modular Interactive Video Object Segmentation", CVPR 2021).
 struct RenderedPieces {
   let recipe: SampleRecipe
 
