@@ -4,7 +4,7 @@ import Testing
 
 @testable import MemoryVOS
 
-/// The shipped network quantised on a few frames of a synthetic clip.
+/// The shipped network, or another one, quantised on a few frames of a synthetic clip.
 enum QuantizedFixture {
   static let size = FrameSize(width: 96, height: 64)
   static let scene = SampleScene(named: .standard, size: size, frameCount: 72)
@@ -14,8 +14,10 @@ enum QuantizedFixture {
     return configuration
   }()
 
-  static func quantizer(frames: Int) throws -> Quantizer {
-    var quantizer = try Quantizer(Checkpoint(path: ShippedCheckpoint.path))
+  static func quantizer(
+    frames: Int, checkpoint path: String = ShippedCheckpoint.path
+  ) throws -> Quantizer {
+    var quantizer = try Quantizer(Checkpoint(path: path))
     let clip = (0..<frames).map { scene.frame(at: $0) }
     try quantizer.observe(
       clip.map(\.frame), mask: clip[0].labels, configuration: configuration)
