@@ -66,6 +66,8 @@ public struct Tracker: ~Copyable {
   ) throws(TrackerError) -> FrameResult {
     try session.check(frame, mask)
     var clock = StageClock()
+    session.look(for: mask)
+    session.look(for: mask)
     session.load(frame)
     clock.lap(\.resize)
     session.encode()
@@ -93,9 +95,7 @@ public struct Tracker: ~Copyable {
   public mutating func annotate(_ frame: Frame, mask: LabelMap) throws(TrackerError) {
     try session.check(frame, mask)
     guard !mask.objects.isEmpty else { throw .init("the annotated mask holds no object") }
-    session.load(frame)
-    session.encode()
-    session.annotate(mask)
+    session.annotate(frame, mask)
   }
 
   /// Replaces the newest frame's mask by a corrected one: every object is where `mask` says, and
@@ -107,6 +107,7 @@ public struct Tracker: ~Copyable {
   public mutating func correct(_ mask: LabelMap) throws(TrackerError) -> FrameResult {
     try session.check(nil, mask)
     guard session.hasFrame else { throw .init("there is no frame to correct yet") }
+    session.widen(for: mask)
     session.give(mask, keepingOthers: false)
     session.correctMemory()
     return session.result(given: mask)

@@ -103,8 +103,8 @@ static void softmax(float *scores, ptrdiff_t stride, size_t rows, size_t count, 
   }
 }
 
-static void subtract_distances(float *scores, size_t height, size_t width, size_t at_y,
-                               size_t at_x, float factor) {
+static void subtract_distances(float *scores, size_t height, size_t width, float at_y,
+                               float at_x, float factor) {
   for (size_t i = 0; i < height * width; i++) {
     const double y = (double)(i / width) - (double)at_y, x = (double)(i % width) - (double)at_x;
     scores[i] = (float)((double)scores[i] - (double)factor * (y * y + x * x));

@@ -68,10 +68,14 @@ void test_subtract_distances(const vos_kernels *tested, const vos_kernels *expec
   static const size_t heights[] = {1, 2, 30}, widths[] = {1, 3, 7, 8, 9, 15, 16, 17, 31, 54, 129, 300};
   for (size_t h = 0; h < COUNT(heights); h++)
     for (size_t w = 0; w < COUNT(widths); w++)
-      for (int corner = 0; corner < 3; corner++) {
-        const size_t y = corner == 0 ? 0 : corner == 1 ? heights[h] - 1 : random_below(heights[h]);
-        const size_t x = corner == 0 ? 0 : corner == 1 ? widths[w] - 1 : random_below(widths[w]);
-        begin("%zu x %zu at %zu, %zu", heights[h], widths[w], y, x);
+      for (int corner = 0; corner < 4; corner++) {
+        // The last is between positions and may be beyond them.
+        const float beyond = corner == 3 ? -7.375f : 0;
+        const float y =
+            beyond + (float)(corner == 0 ? 0 : corner == 1 ? heights[h] - 1 : random_below(heights[h]));
+        const float x =
+            beyond + (float)(corner == 0 ? 0 : corner == 1 ? widths[w] - 1 : random_below(widths[w]));
+        begin("%zu x %zu at %g, %g", heights[h], widths[w], (double)y, (double)x);
         const matrix in = random_scores(1, heights[h] * widths[w], heights[h] * widths[w], flat);
         matrix out[2];
         for (int i = 0; i < 2; i++) {

@@ -84,7 +84,7 @@ typedef struct {
 
   /// scores[y, x] -= factor · ((y - at_y)² + (x - at_x)²), all of one query at (at_y, at_x) with the
   /// height × width positions of a frame. Exact with sides of at most 4096; longer ones round the squares.
-  void (*subtract_distances)(float *scores, size_t height, size_t width, size_t at_y, size_t at_x,
+  void (*subtract_distances)(float *scores, size_t height, size_t width, float at_y, float at_x,
                              float factor);
 
   /// Softmax in place over each of `rows` rows of `count` scores: exp(scale·(s - max)) / sum.

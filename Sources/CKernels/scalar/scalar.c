@@ -136,11 +136,11 @@ static void vos_f32_softmax__scalar(float *scores, ptrdiff_t stride, size_t rows
 }
 
 static void vos_f32_subtract_distances__scalar(float *scores, size_t height, size_t width,
-                                               size_t at_y, size_t at_x, float factor) {
+                                               float at_y, float at_x, float factor) {
   for (size_t y = 0; y < height; ++y, scores += width) {
-    const float dy = (float)y - (float)at_y;
+    const float dy = (float)y - at_y;
     for (size_t x = 0; x < width; ++x) {
-      const float dx = (float)x - (float)at_x;
+      const float dx = (float)x - at_x;
       scores[x] -= factor * (dy * dy + dx * dx);
     }
   }

@@ -58,18 +58,18 @@ static void VOS_NAME(vos_f32_softmax)(float *scores, ptrdiff_t stride, size_t ro
 }
 
 static void VOS_NAME(vos_f32_subtract_distances)(float *scores, size_t height, size_t width,
-                                                 size_t at_y, size_t at_x, float factor) {
+                                                 float at_y, float at_x, float factor) {
   enum { block = 128 };  // columns whose penalties are computed once for all rows
   for (size_t first = 0; first < width; first += block) {
     const size_t count = width - first < block ? width - first : block;
     float across[block];
     for (size_t x = 0; x < count; x++) {
-      const float step = (float)(first + x) - (float)at_x;
+      const float step = (float)(first + x) - at_x;
       across[x] = factor * (step * step);
     }
     for (size_t y = 0; y < height; y++) {
       float *row = scores + y * width + first;
-      const float down = (float)y - (float)at_y;
+      const float down = (float)y - at_y;
       const vec vertical = v_set(factor * (down * down));
       size_t x = 0;
       for (; x + VOS_LANES <= count; x += VOS_LANES)

@@ -153,7 +153,8 @@ final class MemoryReadGradient {
         for row in 0..<count {
           let (y, x) = (first + row).quotientAndRemainder(dividingBy: width)
           kernels.subtract_distances(
-            p + row * memory + memory - positions, positions / width, width, y, x, penalty / scale)
+            p + row * memory + memory - positions, positions / width, width, Float(y), Float(x),
+            penalty / scale)
         }
       }
       kernels.softmax(p, memory, count, memory, scale)

@@ -46,6 +46,8 @@ public struct TeacherRecipe: Codable, Sendable, Hashable {
     configuration.inputSize = .shortSide(max(16, Int((Double(side) * scale).rounded())))
     configuration.memoryFrames = memory
     configuration.topK = topK < 0 ? nil : topK
+    // Features and scales are those of whole frames.
+    configuration.zoomLimit = 0
     configuration.threads = threads
     return configuration
   }

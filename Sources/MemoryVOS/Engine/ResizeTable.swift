@@ -55,6 +55,22 @@ package struct ResizeTable: Sendable {
     return ResizeTable(input: input, windows: windows)
   }
 
+  /// The same on a part of a longer axis that begins at `offset`.
+  package func placed(at offset: Int, of count: Int) -> ResizeTable {
+    precondition(offset >= 0 && offset + inputCount <= count, "a part beyond the axis")
+    return ResizeTable(
+      inputCount: count, outputCount: outputCount, taps: taps, start: start.map { $0 + Int32(offset) },
+      weights: weights)
+  }
+
+  private init(inputCount: Int, outputCount: Int, taps: Int, start: [Int32], weights: [Float]) {
+    self.inputCount = inputCount
+    self.outputCount = outputCount
+    self.taps = taps
+    self.start = start
+    self.weights = weights
+  }
+
   private init(input: Int, windows: [(first: Int, weights: [Double])]) {
     let taps = windows.map(\.weights.count).max() ?? 1
     inputCount = input

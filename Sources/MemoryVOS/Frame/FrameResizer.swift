@@ -4,15 +4,15 @@ import CKernels
 
 /// Resizes bytes `[height, width, channels]` to numbers of another size, separably, row by row.
 final class FrameResizer {
-  private let rows: ResizeTable
-  private let columns: ResizeTable
+  private var rows: ResizeTable
+  private var columns: ResizeTable
   private let channels: Int
   private let kernels: vos_kernels
   private let integers: vos_int8_kernels
   private let pool: ThreadPool
   /// Per worker: the horizontally resized input rows that the current output row needs, and an output
   /// row before it is rounded.
-  private let lines: [AlignedBuffer]
+  private var lines: [AlignedBuffer]
 
   /// Images (3 channels) by antialiased bilinear interpolation, masks (1 channel) by area.
   init(from: FrameSize, to: FrameSize, channels: Int, kernels: Kernels, pool: ThreadPool) {
@@ -25,6 +25,18 @@ final class FrameResizer {
     self.pool = pool
     let (taps, line) = (rows.taps, to.width * channels)
     lines = (0..<pool.threadCount).map { _ in AlignedBuffer(count: (taps + 1) * line) }
+  }
+
+  /// Resizes only a part of the frames from here on.
+  func aim(at part: Viewport) {
+    let table = channels == 1 ? ResizeTable.area : ResizeTable.antialiased
+    let (height, width) = (rows.inputCount, columns.inputCount)
+    rows = table(part.height, rows.outputCount).placed(at: part.top, of: height)
+    columns = table(part.width, columns.outputCount).placed(at: part.left, of: width)
+    let count = (rows.taps + 1) * lineCount
+    if lines[0].count < count {
+      lines = lines.map { _ in AlignedBuffer(count: count) }
+    }
   }
 
   /// out = resized · scale + shift.
@@ -104,8 +116,10 @@ final class FrameResizer {
 
 /// Resizes probability planes to the frame's size, bilinearly, and names the largest.
 final class LabelWriter {
-  private let rows: ResizeTable
-  private let columns: ResizeTable
+  private let frameSize: FrameSize
+  private var part: Viewport
+  private var rows: ResizeTable
+  private var columns: ResizeTable
   private let kernels: vos_kernels
   private let pool: ThreadPool
   /// Floats of a line that is as wide as input or output.
@@ -116,6 +130,8 @@ final class LabelWriter {
   private var reservedPlanes = 0
 
   init(from: FrameSize, to: FrameSize, kernels: Kernels, pool: ThreadPool) {
+    frameSize = to
+    part = Viewport(to)
     rows = .bilinear(from: from.height, to: to.height)
     columns = .bilinear(from: from.width, to: to.width)
     self.kernels = kernels.table
@@ -125,10 +141,17 @@ final class LabelWriter {
 
   deinit { for pointer in planePointers { pointer.deallocate() } }
 
+  /// The planes are a part of the frame from here on; the rest of it is 0.
+  func aim(at part: Viewport) {
+    self.part = part
+    rows = .bilinear(from: rows.inputCount, to: part.height)
+    columns = .bilinear(from: columns.inputCount, to: part.width)
+  }
+
   /// labels[i] = ids[k] of the plane k that is largest at pixel i.
   func write(_ planes: [FeatureMap], ids: [UInt8], into labels: inout [UInt8]) {
     let width = columns.outputCount
-    precondition(labels.count == rows.outputCount * width && planes.count == ids.count)
+    precondition(labels.count == frameSize.area && planes.count == ids.count)
     reserve(planes: planes.count)
     labels.withUnsafeMutableBufferPointer { labels in
       guard let base = labels.baseAddress else { return }
@@ -139,7 +162,8 @@ final class LabelWriter {
           let line = lines[worker].base + lineCount * (index + 1)
           pointers[index] = resizedRow(y, of: plane, worker: worker, line: line)
         }
-        kernels.argmax(pointers, planes.count, width, ids, labels.pointer + y * width)
+        kernels.argmax(pointers, planes.count, width, ids, 
+          labels.pointer + (part.top + y) * frameSize.width + part.left)
       }
     }
   }
@@ -148,15 +172,16 @@ final class LabelWriter {
   func enlarged(_ plane: FeatureMap) -> [Float] {
     let width = columns.outputCount
     reserve(planes: 1)
-    return [Float](unsafeUninitializedCapacity: rows.outputCount * width) { output, count in
+    return [Float](unsafeUninitializedCapacity: frameSize.area) { output, count in
       guard let base = output.baseAddress else { return }
+      base.initialize(repeating: 0, count: frameSize.area)
       let out = Shared(base)
       forEachRow { y, worker in
-        let line = out.pointer + y * width
+        let line = out.pointer + (part.top + y) * frameSize.width + part.left
         let row = resizedRow(y, of: plane, worker: worker, line: line)
         if row != UnsafePointer(line) { line.update(from: row, count: width) }
       }
-      count = rows.outputCount * width
+      count = frameSize.area
     }
   }
 

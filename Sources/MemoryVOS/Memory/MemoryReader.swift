@@ -52,9 +52,11 @@ final class MemoryReader {
   /// Reads every object: `query` `[h, w, keyChannels]`, `readouts` `[h, w, valueChannels]` each.
   ///
   /// Objects that are remembered in the same frames share the affinity. An object without memory
-  /// traps.
+  /// traps. `placement` says where the query's positions lie in the newest frame's grid, which may show
+  /// another part of the scene.
   func read(
-    _ query: FeatureMap, from bank: MemoryBank, into readouts: [(ObjectID, FeatureMap)]
+    _ query: FeatureMap, from bank: MemoryBank, placement: GridPlacement = .init(),
+    into readouts: [(ObjectID, FeatureMap)]
   ) {
     var done = [Bool](repeating: false, count: readouts.count)
     for first in readouts.indices where !done[first] {
@@ -65,7 +67,7 @@ final class MemoryReader {
       for index in group { done[index] = true }
       read(
         query, keys: entries.map(bank.keys(of:)), newest: entries.firstIndex { $0 == bank.newest },
-        positions: bank.positions,
+        placement: placement, positions: bank.positions,
         values: group.map { values(of: readouts[$0].0, in: bank).values },
         into: group.map { readouts[$0].1 })
     }
@@ -79,7 +81,7 @@ final class MemoryReader {
   }
 
   private func read(
-    _ query: FeatureMap, keys: [MemoryKeys], newest: Int?, positions: Int,
+    _ query: FeatureMap, keys: [MemoryKeys], newest: Int?, placement: GridPlacement, positions: Int,
     values: [AlignedBuffer], into readouts: [FeatureMap]
   ) {
     let queries = query.shape.height * query.shape.width
@@ -93,7 +95,8 @@ final class MemoryReader {
       let worker = workers[thread]
       multiply(query, first, rows, by: keys, positions: positions, worker)
       if let newest, penalty > 0 {
-        localize(query.shape, first, rows, worker, total: total, offset: newest * positions)
+        localize(
+          query.shape, placement, first, rows, worker, total: total, offset: newest * positions)
       }
       for row in 0..<rows {
         let (scores, scale) = (worker.scores.base + row * total, scale * worker.units.base[row])
@@ -150,15 +153,20 @@ final class MemoryReader {
     }
   }
 
-  /// Lowers the scores with one frame, from column `offset` on, by the distances.
+  /// Lowers the scores with one frame, from column `offset` on, by the distances in steps of the query's
+  /// grid.
   private func localize(
-    _ shape: FeatureShape, _ first: Int, _ rows: Int, _ worker: Worker, total: Int, offset: Int
+    _ shape: FeatureShape, _ placement: GridPlacement, _ first: Int, _ rows: Int, _ worker: Worker,
+    total: Int, offset: Int
   ) {
+    let step = Float(placement.stepX * placement.stepY)
     for row in 0..<rows {
       let (y, x) = (first + row).quotientAndRemainder(dividingBy: shape.width)
       kernels.table.subtract_distances(
-        worker.scores.base + row * total + offset, shape.height, shape.width, y, x,
-        penalty / (scale * worker.units.base[row]))
+        worker.scores.base + row * total + offset, shape.height, shape.width,
+        Float(placement.y + Double(y) * placement.stepY),
+        Float(placement.x + Double(x) * placement.stepX),
+        penalty / (scale * worker.units.base[row] * step))
     }
   }
 

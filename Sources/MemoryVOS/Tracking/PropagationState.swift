@@ -25,6 +25,7 @@ public struct PropagationState: Sendable {
   private struct Snapshot: Codable {
     var frame: Int
     var objects: [UInt8]
+    var viewport: Viewport
     var remembered: [UInt8]
     var ordinal: Int?
   }
@@ -40,7 +41,7 @@ public struct PropagationState: Sendable {
     }
     let heads = snapshots.map {
       Snapshot(
-        frame: $0.frame, objects: $0.probabilities.map(\.object.rawValue),
+        frame: $0.frame, objects: $0.probabilities.map(\.object.rawValue), viewport: $0.viewport,
         remembered: $0.remembered.map(\.rawValue), ordinal: $0.ordinal)
     }
     var checkpoint = Checkpoint(metadata: [
@@ -84,8 +85,8 @@ public struct PropagationState: Sendable {
     snapshots = []
     for (index, head) in try value("snapshots", [Snapshot].self).enumerated() {
       var snapshot = TrackerSnapshot(
-        frame: head.frame, probabilities: [], remembered: head.remembered.compactMap(ObjectID.init),
-        ordinal: head.ordinal)
+        frame: head.frame, probabilities: [], viewport: head.viewport,
+        remembered: head.remembered.compactMap(ObjectID.init), ordinal: head.ordinal)
       for id in head.objects.compactMap(ObjectID.init) {
         guard let tensor = checkpoint.tensors["\(index).\(id)"] else {
           throw failure("probabilities of object \(id)", "none")

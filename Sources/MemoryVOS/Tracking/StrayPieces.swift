@@ -79,15 +79,20 @@ struct MaskCells {
     return pieces
   }
 
-  /// The side of a square as large as the bounding box, in cells; `nil` when nothing is occupied.
-  private var extent: Double? {
+  /// The occupied cells' rectangle; right and bottom are the first cells beyond it.
+  var box: (left: Int, right: Int, top: Int, bottom: Int)? {
     var (left, right, top, bottom) = (width, -1, height, -1)
     for cell in isOccupied.indices where isOccupied[cell] {
       let (y, x) = cell.quotientAndRemainder(dividingBy: width)
       (left, right) = (min(left, x), max(right, x))
       (top, bottom) = (min(top, y), max(bottom, y))
     }
-    return right < 0 ? nil : Double((right - left + 1) * (bottom - top + 1)).squareRoot()
+    return right < 0 ? nil : (left, right + 1, top, bottom + 1)
+  }
+
+  /// The side of a square as large as the bounding box, in cells; `nil` when nothing is occupied.
+  private var extent: Double? {
+    box.map { Double(($0.right - $0.left) * ($0.bottom - $0.top)).squareRoot() }
   }
 
   /// For each cell the steps to the next occupied one, diagonal ones included.

@@ -16,10 +16,25 @@ final class TrackerSession {
 
   private(set) var objects: [TrackedObject] = []
   private(set) var hasFrame = false
+  /// What the network sees of the frame; the planes of objects and background show this part.
+  var viewport: Viewport {
+    didSet {
+      guard viewport != oldValue else { return }
+      imageResizer.aim(at: viewport)
+      maskResizer.aim(at: viewport)
+      labelWriter.aim(at: viewport)
+    }
+  }
+  /// What it saw of the newest frame in the ring.
+  private var newestViewport: Viewport
+  /// The newest frame while a part of it is seen: a correction may need the rest.
+  private(set) var newestFrame: Frame?
 
   let frameSize: FrameSize
   let networkSize: FrameSize
   let memoryFrames: Int
+  /// The largest enlargement of a part of the frame; 1 at least.
+  let largestZoom: Double
   let kernels: Kernels
   let pool: ThreadPool
   let labelWriter: LabelWriter
@@ -43,6 +58,9 @@ final class TrackerSession {
   ) throws(TrackerError) {
     self.frameSize = frameSize
     networkSize = try Self.checkedSize(configuration, frameSize)
+    largestZoom = configuration.largestZoom(for: frameSize)
+    viewport = Viewport(frameSize)
+    newestViewport = viewport
     memoryFrames = configuration.memoryFrames ?? network.configuration.memoryFrames
     keepsStrays = configuration.keepsStrays
     let instructionSet: InstructionSet
@@ -96,6 +114,9 @@ final class TrackerSession {
     guard (configuration.topK ?? 0) >= 0 else {
       throw .init("top-k of \(configuration.topK ?? 0): 0 (all) or more is needed")
     }
+    guard configuration.zoomLimit.isFinite, configuration.zoomLimit >= 0 else {
+      throw .init("a zoom limit of \(configuration.zoomLimit): 0 (no zoom) or more is needed")
+    }
     guard (1...1024).contains(configuration.threads ?? 1) else {
       throw .init("\(configuration.threads ?? 0) threads: 1 to 1024 are possible")
     }
@@ -132,6 +153,7 @@ final class TrackerSession {
   }
 
   func load(_ frame: Frame) {
+    newestFrame = viewport == Viewport(frameSize) ? nil : frame
     let (scale, shift): (Float, Float) = (1 / 127.5, -1)
     if let image = plans.keyEncoder.byteInputs["image"] {
       imageResizer.resize(frame.pixels, scale: scale, shift: shift, into: image)
@@ -148,7 +170,10 @@ final class TrackerSession {
   }
 
   func read() {
-    reader.read(key, from: bank, into: objects.map { ($0.id, $0.readout) })
+    let placement = viewport.grid(
+      in: newestViewport, width: networkSize.width / 16, height: networkSize.height / 16)
+    reader.read(
+      key, from: bank, placement: placement, into: objects.map { ($0.id, $0.readout) })
   }
 
   func decode() {
@@ -248,6 +273,7 @@ final class TrackerSession {
   func write(_ written: [TrackedObject], isPermanent: Bool, ordinal: Int? = nil) {
     guard let value = plans.valueEncoder.outputs["value"] else { preconditionFailure("no value") }
     let entry = bank.addEntry(key: key, isPermanent: isPermanent, ordinal: ordinal)
+    if !isPermanent { newestViewport = viewport }
     plans.valueEncoder.rebind("others", to: others)
     for object in written {
       sumOthers(of: object.id)
@@ -274,12 +300,16 @@ final class TrackerSession {
   }
 
   /// Remembers an annotated frame's objects without tracking them.
-  func annotate(_ mask: LabelMap) {
-    let tracked = objects
+  func annotate(_ frame: Frame, _ mask: LabelMap) {
+    let (tracked, seen) = (objects, viewport)
     objects = []
+    viewport = viewport(around: mask)
+    load(frame)
+    encode()
     give(mask, keepingOthers: false)
     write(objects, isPermanent: true)
     objects = tracked
+    viewport = seen
     newestEntries = []
   }
 
@@ -295,6 +325,8 @@ final class TrackerSession {
     objects = []
     newestEntries = []
     hasFrame = false
+    newestFrame = nil
+    viewport = Viewport(frameSize)
   }
 
   /// The state before the first frame; buffers are kept.

@@ -7,6 +7,8 @@ package struct TrackerSnapshot: Sendable {
   package var frame: Int
   /// The tracked objects in ascending order, each with `height · width` probabilities.
   package var probabilities: [(object: ObjectID, values: [Float])]
+  /// What the network saw of the frame.
+  var viewport: Viewport
   /// The objects whose values went into the ring of recent frames.
   package var remembered: [ObjectID]
   /// The frame's place among those that went into the ring, or `nil` when it did not.
@@ -29,12 +31,17 @@ extension Tracker {
         }
         return (object.id, values)
       },
-      remembered: remembered, ordinal: remembered.isEmpty ? nil : session.ringOrdinals.last)
+      viewport: session.viewport, remembered: remembered,
+      ordinal: remembered.isEmpty ? nil : session.ringOrdinals.last)
   }
 
   /// Puts a frame that was tracked earlier back: the same memory and the same prior as then.
   mutating func replay(_ frame: Frame, _ snapshot: TrackerSnapshot) throws(TrackerError) {
     try session.check(frame, nil)
+    guard Viewport(frameSize).contains(snapshot.viewport) else {
+      throw TrackerError(
+        "an interrupted run saw \(snapshot.viewport) of frames of \(frameSize)")
+    }
     let area = session.networkSize.area
     for (id, values) in snapshot.probabilities {
       guard values.count == area else {
@@ -43,6 +50,7 @@ extension Tracker {
       }
       if !session.objects.contains(where: { $0.id == id }) { session.track(id) }
     }
+    session.viewport = snapshot.viewport
     session.load(frame)
     session.encode()
     for object in session.objects {

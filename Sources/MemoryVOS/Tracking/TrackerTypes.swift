@@ -31,6 +31,13 @@ extension Tracker {
     /// They are mostly look-alikes: while a larger piece is where the object was, background and other
     /// objects get them. In a flock under one label, whose members come and go, they may be right.
     public var keepsStrays = false
+    /// Network pixels for one pixel of the frame, along a side, up to which small objects are
+    /// enlarged; 0 shows the network the whole frame always.
+    ///
+    /// While all objects together leave enough of the frame free, the network's input is a part of the frame
+    /// around them: more detail in the same time. Frames that are enlarged further already, to
+    /// fill the network's input, stay whole.
+    public var zoomLimit = 1.25
     /// Threads, by default one per core.
     public var threads: Int?
     /// SIMD variant, by default the best of this CPU or what `VOS_ISA` asks for.
@@ -38,6 +45,14 @@ extension Tracker {
 
     /// The defaults.
     public init() {}
+
+    /// How much the network's input can be enlarged further for frames of `size`.
+    func largestZoom(for size: FrameSize) -> Double {
+      let input = networkSize(for: size)
+      let present = max(
+        Double(input.width) / Double(size.width), Double(input.height) / Double(size.height))
+      return max(1, zoomLimit / present)
+    }
 
     /// The network input for frames of `size`.
     public func networkSize(for size: FrameSize) -> FrameSize {

@@ -68,6 +68,7 @@ struct EngineOptions: ParsableArguments {
     configuration.topK = topK
     configuration.memoryInterval = tracking.memoryInterval
     configuration.keepsStrays = tracking.keepStrays
+    configuration.zoomLimit = tracking.zoom
     configuration.threads = threads
     return configuration
   }
@@ -87,7 +88,17 @@ struct TrackingOptions: ParsableArguments {
         + "that come and go. Without it they are taken for look-alikes."))
   var keepStrays = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Network pixels for one pixel of the frame, along a side, up to which small objects are "
+        + "enlarged, at the same cost; 0 shows the network the whole frame always.",
+      valueName: "scale"))
+  var zoom = 1.25
+
   func validate() throws {
+    guard zoom.isFinite, zoom >= 0 else {
+      throw ValidationError("--zoom \(zoom): 0 (no zoom) or more is needed")
+    }
     guard memoryInterval >= 1 else {
       throw ValidationError("--memory-interval \(memoryInterval): at least 1 is needed")
     }
@@ -95,6 +106,7 @@ struct TrackingOptions: ParsableArguments {
 
   /// What makes masks of one run differ from those of another.
   var settings: String {
-    "memory interval \(memoryInterval), strays \(keepStrays ? "kept" : "dropped")"
+    "memory interval \(memoryInterval), strays \(keepStrays ? "kept" : "dropped"), "
+      + "zoom \(zoom)"
   }
 }

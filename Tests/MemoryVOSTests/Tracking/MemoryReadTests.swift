@@ -33,7 +33,7 @@ import Testing
 
   private static func read(
     _ instructionSet: InstructionSet, threads: Int, topK: Int, keysAreBytes: Bool,
-    locality: Double = 0
+    locality: Double = 0, placement: GridPlacement = .init()
   ) throws -> [Float] {
     let kernels = Kernels(instructionSet)
     let pool = ThreadPool(threadCount: threads)
@@ -52,13 +52,17 @@ import Testing
     }
     let readout = featureMap(
       [Float](repeating: .nan, count: positions * valueChannels), channels: valueChannels)
-    reader.read(featureMap(query, channels: keyChannels), from: bank, into: [(object, readout)])
+    reader.read(
+      featureMap(query, channels: keyChannels), from: bank, placement: placement,
+      into: [(object, readout)])
     return readout.scalars
   }
 
   /// Softmax over the `topK` largest affinities of each query (0: all), weighted sum of values; those
-  /// with the second frame are lowered by the distances.
-  private static func definition(topK: Int, locality: Double = 0) -> [Float] {
+  /// with the second frame are lowered by the distances, in steps of the query's grid.
+  private static func definition(
+    topK: Int, locality: Double = 0, placement: GridPlacement = .init()
+  ) -> [Float] {
     let keys = keys[0] + keys[1]
     let values = values[0] + values[1]
     return (0..<positions).flatMap { position in
@@ -67,8 +71,10 @@ import Testing
           $0 + Double(query[position * keyChannels + $1]) * Double(keys[entry * keyChannels + $1])
         }
         guard locality > 0, entry >= positions else { return cosine }
-        let y = Double(entry / width - height - position / width)
-        let x = Double(entry % width - position % width)
+        let row = placement.y + Double(position / width) * placement.stepY
+        let column = placement.x + Double(position % width) * placement.stepX
+        let y = (Double(entry / width - height) - row) / placement.stepY
+        let x = (Double(entry % width) - column) / placement.stepX
         return cosine - (y * y + x * x) / (2 * locality * locality * temperature)
       }
       let best = scores.indices.sorted { scores[$0] > scores[$1] }.prefix(
@@ -105,6 +111,20 @@ import Testing
       let actual = try Self.read(
         set, threads: 2, topK: topK, keysAreBytes: keysAreBytes, locality: 1.5)
       #expect(Self.error(actual, expected) < (keysAreBytes ? 0.03 : 1e-5), "\(set)")
+    }
+  }
+
+  @Test(arguments: [
+    GridPlacement(x: 2.25, y: 1, stepX: 0.5, stepY: 0.5),
+    GridPlacement(x: -3.5, y: -1.75, stepX: 1.5, stepY: 1.5),
+  ])
+  func theNewestFrameMayShowAnotherPart(placement: GridPlacement) throws {
+    let expected = Self.definition(topK: 7, locality: 1.5, placement: placement)
+    #expect(Self.error(Self.definition(topK: 7, locality: 1.5), expected) > 0.05)
+    for set in InstructionSet.supported {
+      let actual = try Self.read(
+        set, threads: 2, topK: 7, keysAreBytes: false, locality: 1.5, placement: placement)
+      #expect(Self.error(actual, expected) < 1e-5, "\(set)")
     }
   }
 

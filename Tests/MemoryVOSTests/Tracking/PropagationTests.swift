@@ -162,9 +162,11 @@ private final class Recorder: PropagationOutput {
   // MARK: - Resuming
 
   /// Stopped after any number of frames and resumed, a run gives exactly what it gives in one go.
-  @Test(arguments: [([0], 2), ([0], 1), ([0], 4), ([4], 2), ([2, 6], 3)])
-  func resumedRunsGiveTheSame(_ annotated: [Int], memory: Int) throws {
-    let annotations = annotated.map { Self.annotation($0) }
+  @Test(arguments: [([0], 2), ([0], 1), ([0], 4), ([4], 2), ([2, 6], 3)], [nil, 2] as [UInt8?])
+  func resumedRunsGiveTheSame(_ clip: (annotated: [Int], memory: Int), only object: UInt8?) throws {
+    let (annotated, memory) = clip
+    // The ball alone is looked at more closely.
+    let annotations = annotated.map { Self.annotation($0, only: object) }
     let whole = try run(annotations, memory: memory)
     for limit in [1, 2, 4, 7] {
       let recorder = Recorder()
@@ -217,9 +219,14 @@ private final class Recorder: PropagationOutput {
     damaged.tensors["0.1"] = nil
     #expect(throws: CheckpointError.self) { try PropagationState(damaged, settings: "s") }
     damaged.tensors["0.1"] = CheckpointTensor(shape: [2], floats: [0, 1])
-    let short = try PropagationState(damaged, settings: "s")
-    #expect(throws: TrackerError.self) {
-      try run([Self.annotation(0)], into: Recorder(), resuming: short)
+    var elsewhere = file
+    elsewhere.metadata["snapshots"] = file.metadata["snapshots"]?
+      .replacing(#""left":0"#, with: #""left":9223372036854775807"#)
+    for state in [damaged, elsewhere] {
+      let broken = try PropagationState(state, settings: "s")
+      #expect(throws: TrackerError.self) {
+        try run([Self.annotation(0)], into: Recorder(), resuming: broken)
+      }
     }
   }
 

@@ -1,0 +1,224 @@
+// Which part of the frames the network sees, and that what it sees there ends up where it belongs.
+
+import TestSupport
+import Testing
+
+@testable import MemoryVOS
+
+@Suite struct ViewportTests {
+  private static let size = FrameSize(width: 854, height: 480)
+
+  private static func box(_ left: Int, _ top: Int, _ width: Int, _ height: Int) -> Viewport {
+    Viewport(left: left, top: top, width: width, height: height)
+  }
+
+  @Test func anyBoxIsSeen() {
+    var random = SeededGenerator(seed: 5)
+    let frame = Viewport(Self.size)
+    var viewport = frame
+    var zoomed = 0
+    for _ in 0..<2000 {
+      let width = Int.random(in: 1...854, using: &random)
+      let height = Int.random(in: 1...480, using: &random)
+      let box = Self.box(
+        Int.random(in: 0...854 - width, using: &random),
+        Int.random(in: 0...480 - height, using: &random), width, height)
+      let largest = Double.random(in: 1...4, using: &random)
+      let before = viewport
+      viewport = viewport.following(box, largest: largest, in: Self.size)
+      #expect(frame.contains(viewport) && viewport.contains(box))
+      #expect(viewport == before || 854 <= largest * (Double(viewport.width) + 0.5))
+      let proportion = Double(viewport.width) * 480 / 854
+      #expect(abs(proportion - Double(viewport.height)) < 1)
+      #expect(viewport.following(box, largest: largest, in: Self.size) == viewport)
+      zoomed += viewport == frame ? 0 : 1
+    }
+    #expect(zoomed > 200)
+  }
+
+  @Test func itStaysUntilTheObjectNearsItsEdge() {
+    let start = Viewport(Self.size).following(
+      Self.box(400, 200, 40, 60), largest: 2, in: Self.size)
+    #expect(start == Self.box(206, 110, 427, 240))
+    // Room is 30 pixels on each side; half of it may be used up.
+    #expect(start.following(Self.box(221, 200, 40, 60), largest: 2, in: Self.size) == start)
+    let moved = start.following(Self.box(220, 200, 40, 60), largest: 2, in: Self.size)
+    #expect(moved == Self.box(26, 110, 427, 240))
+    // A larger object: less zoom. A smaller one again: more.
+    let far = start.following(Self.box(300, 150, 200, 160), largest: 2, in: Self.size)
+    #expect(far.width == 683)
+    #expect(far.following(Self.box(400, 200, 40, 60), largest: 2, in: Self.size).width == 427)
+    // At the edge of the frame there is no room to leave.
+    #expect(
+      start.following(Self.box(0, 0, 40, 60), largest: 2, in: Self.size)
+        == Self.box(0, 0, 427, 240))
+  }
+
+  @Test func withoutABoxOrZoomItIsTheWholeFrame() {
+    let some = Self.box(100, 100, 427, 240)
+    let small = Self.box(200, 200, 10, 10)
+    #expect(some.following(nil, largest: 2, in: Self.size) == Viewport(Self.size))
+    #expect(some.following(small, largest: 1, in: Self.size) == Viewport(Self.size))
+  }
+
+  @Test func impossibleOnesAreNotContained() {
+    let frame = Viewport(Self.size)
+    #expect(frame.contains(frame))
+    for other in [
+      Self.box(-1, 0, 10, 10), Self.box(0, 0, 855, 480), Self.box(854, 0, 1, 1),
+      Self.box(0, 0, 0, 5), Self.box(.max, 0, 1, 1), Self.box(.min, .min, .max, .max),
+      Self.box(5, 5, .max, 3), Self.box(5, 5, 3, -1),
+    ] {
+      #expect(!frame.contains(other), "\(other)")
+    }
+  }
+
+  @Test func gridsAreCompared() {
+    let frame = Viewport(Self.size)
+    #expect(frame.grid(in: frame, width: 54, height: 30) == GridPlacement())
+    let part = Self.box(427, 240, 427, 240)
+    // 54 positions on the right half are 27 of the frame's: the first covers half of number 27.
+    #expect(
+      part.grid(in: frame, width: 54, height: 30)
+        == GridPlacement(x: 26.75, y: 14.75, stepX: 0.5, stepY: 0.5))
+    #expect(
+      frame.grid(in: part, width: 54, height: 30)
+        == GridPlacement(x: -53.5, y: -29.5, stepX: 2, stepY: 2))
+  }
+
+  @Test func frames() {
+    var configuration = Tracker.Configuration()
+    func largest(_ width: Int, _ height: Int) -> Double {
+      configuration.largestZoom(for: FrameSize(width: width, height: height))
+    }
+    #expect(abs(largest(1920, 1080) - 2.78) < 0.01)
+    #expect(abs(largest(854, 480) - 1.24) < 0.01)
+    #expect(largest(640, 360) == 1)
+    configuration.zoomLimit = 0
+    #expect(largest(1920, 1080) == 1)
+  }
+}
+
+@Suite struct ZoomTests {
+  private static let size = FrameSize(width: 320, height: 192)
+
+  private static func tracker(zoomLimit: Double = 1) throws -> Tracker {
+    var configuration = Tracker.Configuration()
+    configuration.inputSize = .exact(FrameSize(width: 160, height: 96))
+    configuration.zoomLimit = zoomLimit
+    configuration.threads = 2
+    return try Tracker(
+      network: ShippedCheckpoint.network.get(), frameSize: size, configuration: configuration)
+  }
+
+  /// A rectangle of whole cells of the frame and of its half, in front of noise.
+  private static func frame(_ left: Int, _ top: Int) -> (frame: Frame, mask: LabelMap) {
+    var pixels = [UInt8](repeating: 0, count: size.area * 3)
+    var mask = LabelMap(size: size)
+    var random = SeededGenerator(seed: 8)
+    for i in pixels.indices { pixels[i] = UInt8.random(in: 90...130, using: &random) }
+    for y in top..<top + 32 {
+      for x in left..<left + 48 {
+        mask.labels[y * size.width + x] = 3
+        pixels[(y * size.width + x) * 3] = (x - left) / 8 % 2 == 0 ? 255 : 220
+        pixels[(y * size.width + x) * 3 + 1] = 20
+      }
+    }
+    return (Frame(size: size, pixels: pixels), mask)
+  }
+
+  private static func overlap(_ a: LabelMap, _ b: LabelMap) -> Double {
+    let pairs = zip(a.labels, b.labels)
+    let both = pairs.count { $0.0 != 0 && $0.1 != 0 }
+    return Double(both) / Double(max(1, pairs.count { $0.0 != 0 || $0.1 != 0 }))
+  }
+
+  /// Tracks a rectangle that crosses the frame; overlaps of all frames but the first.
+  private static func overlaps(zoomLimit: Double) throws -> [Double] {
+    var tracker = try tracker(zoomLimit: zoomLimit)
+    return try (0..<12).map { step in
+      let (frame, mask) = frame(16 + step * 20, 80 - step * 4)
+      let result = try tracker.step(frame, mask: step == 0 ? mask : nil)
+      // Predicted boxes are as wide as their cells, so the zoom may be a step below two.
+      let widths = zoomLimit == 0 ? 320...320 : 160...171
+      #expect(widths.contains(tracker.session.viewport.width), "frame \(step)")
+      let probabilities = try tracker.probabilities(of: try #require(ObjectID(3)))
+      #expect(zip(probabilities, result.labels.labels).allSatisfy { ($0 > 0.5) == ($1 == 3) })
+      return overlap(result.labels, mask)
+    }
+  }
+
+  @Test func aMovingObjectIsFollowed() throws {
+    let zoomed = try Self.overlaps(zoomLimit: 1)
+    #expect(zoomed.allSatisfy { $0 > 0.8 }, "\(zoomed)")
+    let whole = try Self.overlaps(zoomLimit: 0)
+    #expect(zoomed.reduce(0, +) > whole.reduce(0, +), "\(whole)")
+  }
+
+  @Test func masksMoveWithTheView() throws {
+    let session = try Self.tracker().session
+    let (_, mask) = Self.frame(64, 64)
+    session.look(for: mask)
+    session.give(mask, keepingOthers: false)
+    let zoomed = session.viewport
+    #expect(zoomed.width == 160)
+    // A pixel of the network is one of the frame there.
+    #expect(session.result(given: nil).labels == mask)
+    let (_, other) = Self.frame(240, 0)
+    session.look(for: other)
+    let otherBox = try #require(other.box)
+    #expect(session.viewport != zoomed && session.viewport.contains(otherBox))
+    session.give(LabelMap(size: Self.size), keepingOthers: true)
+    #expect(Self.overlap(session.result(given: nil).labels, mask) > 0.95)
+  }
+
+  @Test func aLostObjectIsLookedForEverywhere() throws {
+    var tracker = try Self.tracker()
+    let (frame, mask) = Self.frame(64, 64)
+    _ = try tracker.step(frame, mask: mask)
+    #expect(tracker.session.viewport.width == 160)
+    let plane = tracker.session.objects[0].probability
+    plane.forEachRow { _, row, width in row.update(repeating: 0, count: width) }
+    _ = try tracker.step(frame)
+    #expect(tracker.session.viewport == Viewport(Self.size))
+    tracker.restart()
+    #expect(tracker.session.viewport == Viewport(Self.size))
+  }
+
+  @Test func correctionsMayBeAnywhere() throws {
+    var tracker = try Self.tracker()
+    let (frame, mask) = Self.frame(16, 16)
+    _ = try tracker.step(frame, mask: mask)
+    let seen = tracker.session.viewport
+    #expect(try tracker.correct(mask).labels == mask)
+    #expect(tracker.session.viewport == seen)
+    let (_, elsewhere) = Self.frame(256, 144)
+    let box = try #require(elsewhere.box)
+    #expect(!seen.contains(box))
+    #expect(try tracker.correct(elsewhere).labels == elsewhere)
+    let probabilities = try tracker.probabilities(of: try #require(ObjectID(3)))
+    #expect(zip(probabilities, elsewhere.labels).allSatisfy { ($0 > 0.5) == ($1 == 3) })
+    _ = try tracker.step(Self.frame(256, 144).frame)
+    #expect(tracker.session.viewport.contains(box))
+  }
+
+  /// A frame that is remembered ahead of time is seen around its own objects, and changes nothing else.
+  @Test func annotatedFramesHaveTheirOwnView() throws {
+    var tracker = try Self.tracker()
+    let (frame, mask) = Self.frame(16, 16)
+    _ = try tracker.step(frame, mask: mask)
+    let seen = tracker.session.viewport
+    let before = tracker.session.objects.map(\.probability.scalars)
+    let (other, elsewhere) = Self.frame(256, 144)
+    try tracker.annotate(other, mask: elsewhere)
+    #expect(tracker.session.viewport == seen)
+    #expect(tracker.session.objects.map(\.probability.scalars) == before)
+    #expect(tracker.session.memoryEntryCount == 2)
+    #expect(Self.overlap(try tracker.step(frame).labels, mask) > 0.9)
+  }
+
+  @Test(arguments: [-1, .nan, .infinity] as [Double])
+  func impossibleLimits(zoomLimit: Double) {
+    #expect(throws: TrackerError.self) { _ = try Self.tracker(zoomLimit: zoomLimit) }
+  }
+}
