@@ -1,6 +1,6 @@
 // START HERE: one frame in, one mask out. `step` is the whole method.
 //
-//   frame ─> tensor ─> features ─> memory read ─> decode ─> soft aggregation ─> mask
+//   frame ─> view ─> tensor ─> features ─> memory read ─> decode ─> soft aggregation ─> mask
 //                          └──────────── memory write ◄────────────────┘
 //
 // Called by `Propagation` (clips), by `vos-cli benchmark`, and by your own loop over a camera.

@@ -4,11 +4,14 @@ extension TrackerSession {
   /// Chooses what the network sees of the next frame, and takes the previous masks there.
   ///
   /// Around the objects of the previous masks and of `mask`. When one of them is nowhere to be seen, all
-  /// of the frame.
+  /// of the frame; from there it goes closer step by step, for what comes into view is a part at first.
   func look(for mask: LabelMap?) {
     var boxes: [Viewport?] = objects.map { box(of: $0.probability) }
     if let mask, let box = mask.box { boxes.append(box) }
-    let next = viewport.following(Self.union(boxes), largest: largestZoom, in: frameSize)
+    let next = viewport.following(
+      Self.union(boxes),
+      largest: mask == nil ? min(largestZoom, viewport.nextZoom(in: frameSize)) : largestZoom,
+      in: frameSize)
     guard next != viewport else { return }
     let placement = next.grid(in: viewport, width: networkSize.width, height: networkSize.height)
     for object in objects { resample(object.probability, at: placement) }

@@ -48,6 +48,11 @@ struct Viewport: Sendable, Hashable, Codable {
   /// Zooms are multiples of this.
   private static let zoomStep = 0.125
 
+  /// One step more than this one's zoom in frames of `size`.
+  func nextZoom(in size: FrameSize) -> Double {
+    ((Double(size.width) / Double(width) / Self.zoomStep).rounded() + 1) * Self.zoomStep
+  }
+
   /// The part of frames of `size` to look at next, for objects that were in `box`.
   ///
   /// It has the frame's proportions, is enlarged at most `largest` times, and leaves half the box's
