@@ -1,7 +1,8 @@
 // START HERE: one frame in, one mask out. `step` is the whole method.
 //
 //   frame ─> view ─> tensor ─> features ─> memory read ─> decode ─> soft aggregation ─> mask
-//                          └──────────── memory write ◄────────────────┘
+//     ▲                            └──────────── memory write ◄────────────┤
+//     └──────────────────── where the objects were ◄───────────────────────┘
 //
 // Called by `Propagation` (clips), by `vos-cli benchmark`, and by your own loop over a camera.
 // Uses Network (what is computed), Memory (what is remembered) and Engine (how fast).
@@ -67,7 +68,6 @@ public struct Tracker: ~Copyable {
     try session.check(frame, mask)
     var clock = StageClock()
     session.look(for: mask)
-    session.look(for: mask)
     session.load(frame)
     clock.lap(\.resize)
     session.encode()
@@ -103,10 +103,10 @@ public struct Tracker: ~Copyable {
   ///
   /// The frame becomes permanent memory.
   ///
-  /// - Throws: `TrackerError` before the first `step`, or for a mask of another size.
+  /// - Throws: `TrackerError` when the newest frame was not given to `step`, or for a mask of another size.
   public mutating func correct(_ mask: LabelMap) throws(TrackerError) -> FrameResult {
     try session.check(nil, mask)
-    guard session.hasFrame else { throw .init("there is no frame to correct yet") }
+    guard session.hasFrame else { throw .init("there is no tracked frame to correct") }
     session.widen(for: mask)
     session.give(mask, keepingOthers: false)
     session.correctMemory()

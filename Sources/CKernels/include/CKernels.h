@@ -83,7 +83,8 @@ typedef struct {
                     ptrdiff_t out_stride);
 
   /// scores[y, x] -= factor · ((y - at_y)² + (x - at_x)²), all of one query at (at_y, at_x) with the
-  /// height × width positions of a frame. Exact with sides of at most 4096; longer ones round the squares.
+  /// height × width positions of a frame, or between or beyond them. Exact at whole positions with sides of
+  /// at most 4096; otherwise squares are rounded.
   void (*subtract_distances)(float *scores, size_t height, size_t width, float at_y, float at_x,
                              float factor);
 

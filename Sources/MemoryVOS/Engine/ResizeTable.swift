@@ -11,7 +11,10 @@ package struct ResizeTable: Sendable {
   /// `[outputCount, taps]`, each row summing to 1.
   package let weights: [Float]
 
-  package var isIdentity: Bool { inputCount == outputCount && taps == 1 }
+  package var isIdentity: Bool {
+    inputCount == outputCount && taps == 1
+      && start.indices.allSatisfy { start[$0] == $0 && weights[$0] == 1 }
+  }
 
   /// Bilinear with half-pixel centres, not antialiased (PyTorch `align_corners = false`).
   package static func bilinear(from input: Int, to output: Int) -> ResizeTable {
@@ -31,6 +34,23 @@ package struct ResizeTable: Sendable {
       return (first, [Double](repeating: 1 / Double(last - first), count: last - first))
     }
     return ResizeTable(input: input, windows: windows)
+  }
+
+  /// Positions `origin` + i · `step`, i < `count`, of an axis of `count` samples: bilinear, widened for steps
+  /// longer than 1; beyond the axis there is nothing.
+  package static func sampled(origin: Double, step: Double, count: Int) -> ResizeTable {
+    let support = max(1, step)
+    let windows = (0..<count).map { i -> (Int, [Double]) in
+      let position = origin + Double(i) * step
+      let center = min(max(position, 0), Double(count - 1))
+      guard abs(position - center) <= 0.5 else { return (0, [0]) }
+      let first = max(0, Int((center - support).rounded(.down)) + 1)
+      let last = min(count - 1, Int((center + support).rounded(.up)) - 1)
+      let raw = (first...last).map { 1 - abs(Double($0) - center) / support }
+      let sum = raw.reduce(0, +)
+      return (first, raw.map { $0 / sum })
+    }
+    return ResizeTable(input: count, windows: windows)
   }
 
   private static func triangle(from input: Int, to output: Int, support: Double) -> ResizeTable {
@@ -59,8 +79,8 @@ package struct ResizeTable: Sendable {
   package func placed(at offset: Int, of count: Int) -> ResizeTable {
     precondition(offset >= 0 && offset + inputCount <= count, "a part beyond the axis")
     return ResizeTable(
-      inputCount: count, outputCount: outputCount, taps: taps, start: start.map { $0 + Int32(offset) },
-      weights: weights)
+      inputCount: count, outputCount: outputCount, taps: taps,
+      start: start.map { $0 + Int32(offset) }, weights: weights)
   }
 
   private init(inputCount: Int, outputCount: Int, taps: Int, start: [Int32], weights: [Float]) {

@@ -162,7 +162,8 @@ final class LabelWriter {
           let line = lines[worker].base + lineCount * (index + 1)
           pointers[index] = resizedRow(y, of: plane, worker: worker, line: line)
         }
-        kernels.argmax(pointers, planes.count, width, ids, 
+        kernels.argmax(
+          pointers, planes.count, width, ids,
           labels.pointer + (part.top + y) * frameSize.width + part.left)
       }
     }

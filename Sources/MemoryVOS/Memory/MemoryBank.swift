@@ -34,8 +34,9 @@ final class MemoryBank {
 
   private(set) var objects: [ObjectID: ObjectValues] = [:]
   private var keys: [EntryID: MemoryKeys] = [:]
-  /// Oldest first; each with its place in the sequence of frames that were not permanent.
-  private var ring: [(entry: EntryID, ordinal: Int)] = []
+  /// Oldest first; each with its place in the sequence of frames that were not permanent, and the part of
+  /// the frame that its keys show.
+  private var ring: [(entry: EntryID, ordinal: Int, viewport: Viewport?)] = []
   private var spareKeys: [MemoryKeys] = []
   private var nextNumber = 0
   private let kernels: Kernels
@@ -62,6 +63,9 @@ final class MemoryBank {
   /// The newest frame that is not permanent.
   var newest: EntryID? { ring.last?.entry }
 
+  /// The part of that frame that its keys show.
+  var newestViewport: Viewport? { ring.last?.viewport }
+
   /// Places of the ring's frames in the sequence of frames that were not permanent, oldest first.
   var ringOrdinals: [Int] { ring.map(\.ordinal) }
 
@@ -83,7 +87,9 @@ final class MemoryBank {
   ///
   /// A frame that is not permanent enters the ring at place `ordinal`, by default the next. When the
   /// ring is full another leaves: the newest whose place is no multiple of `interval`, else the oldest.
-  func addEntry(key: FeatureMap, isPermanent: Bool, ordinal: Int? = nil) -> EntryID {
+  func addEntry(
+    key: FeatureMap, isPermanent: Bool, ordinal: Int? = nil, viewport: Viewport? = nil
+  ) -> EntryID {
     precondition(key.shape.height * key.shape.width == positions && key.padding == 0)
     precondition(isPermanent || ringCapacity > 0, "a ring without room")
     let place = ordinal ?? ring.last.map { $0.ordinal + 1 } ?? 0
@@ -98,7 +104,7 @@ final class MemoryBank {
       ?? MemoryKeys(areBytes: keysAreBytes, positions: positions, channels: keyChannels)
     packed.fill(from: key, kernels: kernels, pool: pool)
     keys[entry] = packed
-    if !isPermanent { ring.append((entry, place)) }
+    if !isPermanent { ring.append((entry, place, viewport)) }
     return entry
   }
 
@@ -170,7 +176,7 @@ final class MemoryBank {
 
   /// Forgets every frame that is not permanent.
   func forgetRing() {
-    for (entry, _) in ring { forget(entry) }
+    for (entry, _, _) in ring { forget(entry) }
     finishEntry()
   }
 

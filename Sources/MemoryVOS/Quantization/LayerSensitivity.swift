@@ -115,6 +115,9 @@ extension Quantizer {
   private func probabilities(
     _ clip: AnnotatedClip, _ network: Network, _ configuration: Tracker.Configuration
   ) throws(TrackerError) -> [[Float]] {
+    // Networks that are compared see the same.
+    var configuration = configuration
+    configuration.zoomLimit = 0
     var tracker = try Tracker(
       network: network, frameSize: clip.mask.size, configuration: configuration)
     var masks: [[Float]] = []

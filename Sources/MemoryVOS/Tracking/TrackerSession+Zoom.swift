@@ -1,20 +1,23 @@
 // Small objects seen larger at the same cost: the network's input is a part of the frame around them.
 
+import CKernels
+
 extension TrackerSession {
   /// Chooses what the network sees of the next frame, and takes the previous masks there.
   ///
   /// Around the objects of the previous masks and of `mask`. When one of them is nowhere to be seen, all
   /// of the frame; from there it goes closer step by step, for what comes into view is a part at first.
   func look(for mask: LabelMap?) {
-    var boxes: [Viewport?] = objects.map { box(of: $0.probability) }
-    if let mask, let box = mask.box { boxes.append(box) }
+    let given = mask?.objects ?? []
+    var boxes = objects.filter { !given.contains($0.id) }.map { box(of: $0.probability) }
+    if let mask, !given.isEmpty { boxes.append(mask.box) }
     let next = viewport.following(
       Self.union(boxes),
       largest: mask == nil ? min(largestZoom, viewport.nextZoom(in: frameSize)) : largestZoom,
       in: frameSize)
     guard next != viewport else { return }
     let placement = next.grid(in: viewport, width: networkSize.width, height: networkSize.height)
-    for object in objects { resample(object.probability, at: placement) }
+    resample(objects.map(\.probability), at: placement)
     viewport = next
   }
 
@@ -40,52 +43,34 @@ extension TrackerSession {
     return whole
   }
 
-  /// The frame's pixels around an object, to the next cell; `nil` when it has none.
+  /// The frame's pixels that an object's cells touch; `nil` when it has none.
   private func box(of probability: FeatureMap) -> Viewport? {
     let cells = MaskCells(probability, pool: pool)
     guard let box = cells.box else { return nil }
-    func place(_ cell: Int, _ cells: Int, _ first: Int, _ length: Int) -> Int {
-      first + cell * length / cells
-    }
-    let left = place(box.left, cells.width, viewport.left, viewport.width)
-    let top = place(box.top, cells.height, viewport.top, viewport.height)
-    let right = place(box.right, cells.width, viewport.left, viewport.width)
-    let bottom = place(box.bottom, cells.height, viewport.top, viewport.height)
+    let left = viewport.left + box.left * viewport.width / cells.width
+    let top = viewport.top + box.top * viewport.height / cells.height
+    let right = viewport.left + (box.right * viewport.width + cells.width - 1) / cells.width
+    let bottom = viewport.top + (box.bottom * viewport.height + cells.height - 1) / cells.height
     return Viewport(left: left, top: top, width: right - left, height: bottom - top)
   }
 
-  /// Reads a plane bilinearly at other positions; beyond its edges there is nothing.
-  private func resample(_ plane: FeatureMap, at placement: GridPlacement) {
-    let (width, height) = (plane.shape.width, plane.shape.height)
-    let old = plane.scalars
-    let columns = Self.taps(origin: placement.x, step: placement.stepX, count: width)
-    let rows = Self.taps(origin: placement.y, step: placement.stepY, count: height)
-    pool.parallelFor(height) { y, _ in
-      let (row, out) = (rows[y], plane.row(y))
-      for x in 0..<width {
-        let column = columns[x]
-        func across(_ row: Int) -> Float {
-          let (a, b) = (old[row * width + column.first], old[row * width + column.second])
-          return a + (b - a) * column.fraction
-        }
-        let (a, b) = (across(row.first), across(row.second))
-        out[x] = row.weight * column.weight * (a + (b - a) * row.fraction)
+  /// Reads planes at other positions; beyond their edges there is nothing.
+  private func resample(_ planes: [FeatureMap], at placement: GridPlacement) {
+    let (width, height) = (networkSize.width, networkSize.height)
+    let rows = ResizeTable.sampled(origin: placement.y, step: placement.stepY, count: height)
+    let columns = ResizeTable.sampled(origin: placement.x, step: placement.stepX, count: width)
+    let lines = (0..<pool.threadCount).map { _ in AlignedBuffer(count: width) }
+    for plane in planes {
+      let old = FeatureMap(plane.shape)
+      old.assign(plane.scalars)
+      pool.parallelFor(height) { y, worker in
+        let line = lines[worker].base
+        let taps = (0..<rows.taps).map { UnsafePointer<Float>?(old.row(Int(rows.start[y]) + $0)) }
+        let weights = Array(rows.weights[y * rows.taps..<(y + 1) * rows.taps])
+        kernels.table.combine_rows(taps, weights, rows.taps, width, 1, 0, line)
+        kernels.table.resize_row(
+          line, columns.start, columns.weights, columns.taps, width, plane.row(y))
       }
-    }
-  }
-
-  /// For each of `count` positions the two beside it on the old axis, and 0 for those beyond its edges.
-  private static func taps(
-    origin: Double, step: Double, count: Int
-  ) -> [(first: Int, second: Int, fraction: Float, weight: Float)] {
-    (0..<count).map { index in
-      let position = origin + Double(index) * step
-      let inside = min(max(position, 0), Double(count - 1))
-      let first = Int(inside)
-      return (
-        first, min(first + 1, count - 1), Float(inside - Double(first)),
-        abs(position - inside) <= 0.5 ? 1 : 0
-      )
     }
   }
 }

@@ -25,8 +25,6 @@ final class TrackerSession {
       labelWriter.aim(at: viewport)
     }
   }
-  /// What it saw of the newest frame in the ring.
-  private var newestViewport: Viewport
   /// The newest frame while a part of it is seen: a correction may need the rest.
   private(set) var newestFrame: Frame?
 
@@ -60,7 +58,6 @@ final class TrackerSession {
     networkSize = try Self.checkedSize(configuration, frameSize)
     largestZoom = configuration.largestZoom(for: frameSize)
     viewport = Viewport(frameSize)
-    newestViewport = viewport
     memoryFrames = configuration.memoryFrames ?? network.configuration.memoryFrames
     keepsStrays = configuration.keepsStrays
     let instructionSet: InstructionSet
@@ -171,7 +168,8 @@ final class TrackerSession {
 
   func read() {
     let placement = viewport.grid(
-      in: newestViewport, width: networkSize.width / 16, height: networkSize.height / 16)
+      in: bank.newestViewport ?? viewport, width: networkSize.width / 16,
+      height: networkSize.height / 16)
     reader.read(
       key, from: bank, placement: placement, into: objects.map { ($0.id, $0.readout) })
   }
@@ -272,8 +270,8 @@ final class TrackerSession {
   /// of a predicted frame in their sequence, by default the next.
   func write(_ written: [TrackedObject], isPermanent: Bool, ordinal: Int? = nil) {
     guard let value = plans.valueEncoder.outputs["value"] else { preconditionFailure("no value") }
-    let entry = bank.addEntry(key: key, isPermanent: isPermanent, ordinal: ordinal)
-    if !isPermanent { newestViewport = viewport }
+    let entry = bank.addEntry(
+      key: key, isPermanent: isPermanent, ordinal: ordinal, viewport: viewport)
     plans.valueEncoder.rebind("others", to: others)
     for object in written {
       sumOthers(of: object.id)
@@ -311,6 +309,8 @@ final class TrackerSession {
     objects = tracked
     viewport = seen
     newestEntries = []
+    newestFrame = nil
+    hasFrame = false
   }
 
   /// Writes the newest frame anew, as a permanent one with every object.
@@ -364,48 +364,5 @@ final class TrackerSession {
       throw .init("object \(id) is not tracked")
     }
     return labelWriter.enlarged(object.probability)
-  }
-
-  // MARK: - Result
-
-  /// Labels at the frame's size; given labels stand as they are.
-  func result(given mask: LabelMap?) -> FrameResult {
-    var labels = [UInt8](repeating: 0, count: frameSize.area)
-    if !objects.isEmpty {
-      labelWriter.write(
-        [background] + objects.map(\.probability), ids: [0] + objects.map(\.id.rawValue),
-        into: &labels)
-    }
-    let given = Set(mask?.objects ?? [])
-    if let mask {
-      for (index, label) in mask.labels.enumerated() where label != 0 { labels[index] = label }
-      for (index, label) in labels.enumerated() where mask.labels[index] == 0 {
-        if let id = ObjectID(label), given.contains(id) { labels[index] = 0 }
-      }
-    }
-    let result = LabelMap(size: frameSize, labels: labels)
-    let areas = result.areas
-    let statuses = objects.map { object in
-      ObjectStatus(
-        id: object.id.rawValue, area: areas[Int(object.id.rawValue)],
-        confidence: given.contains(object.id) ? 1 : confidence(of: object))
-    }
-    return FrameResult(labels: result, objects: statuses)
-  }
-
-  /// Mean probability where it is at least one half, sampled on every other row and column.
-  private func confidence(of object: TrackedObject) -> Float {
-    var sums = SIMD4<Float>.zero
-    var counts = SIMD4<Float>.zero
-    for y in stride(from: 0, to: networkSize.height, by: 2) {
-      let row = object.probability.row(y)
-      for x in stride(from: 0, to: networkSize.width, by: 8) {
-        let four = SIMD4(row[x], row[x + 2], row[x + 4], row[x + 6])
-        let isObject = four .>= 0.5
-        sums += SIMD4.zero.replacing(with: four, where: isObject)
-        counts += SIMD4.zero.replacing(with: .one, where: isObject)
-      }
-    }
-    return counts.sum() > 0 ? sums.sum() / counts.sum() : 0
   }
 }

@@ -36,7 +36,8 @@ extension Tracker {
     ///
     /// While all objects together leave enough of the frame free, the network's input is a part of the frame
     /// around them: more detail in the same time. Frames that are enlarged further already, to
-    /// fill the network's input, stay whole.
+    /// fill the network's input, stay whole. While an object that is tracked is nowhere to be seen, all of the
+    /// frame is looked at.
     public var zoomLimit = 1.25
     /// Threads, by default one per core.
     public var threads: Int?

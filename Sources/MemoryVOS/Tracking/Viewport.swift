@@ -67,8 +67,8 @@ struct Viewport: Sendable, Hashable, Codable {
       largest, Double(size.width) / Double(wanted.width),
       Double(size.height) / Double(wanted.height))
     let zoom = max(1, (possible / Self.zoomStep).rounded(.down) * Self.zoomStep)
-    let width = Int((Double(size.width) / zoom).rounded())
-    let height = Int((Double(size.height) / zoom).rounded())
+    let width = max(1, Int((Double(size.width) / zoom).rounded()))
+    let height = max(1, Int((Double(size.height) / zoom).rounded()))
     if self.width <= width, contains(box.grown(by: room / 2, in: size)) { return self }
     return Viewport(
       left: min(max(0, (box.left + box.right - width) / 2), size.width - width),
