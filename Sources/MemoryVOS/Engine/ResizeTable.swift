@@ -11,10 +11,8 @@ package struct ResizeTable: Sendable {
   /// `[outputCount, taps]`, each row summing to 1.
   package let weights: [Float]
 
-  package var isIdentity: Bool {
-    inputCount == outputCount && taps == 1
-      && start.indices.allSatisfy { start[$0] == $0 && weights[$0] == 1 }
-  }
+  /// Whether every output is the input of the same place.
+  package let isIdentity: Bool
 
   /// Bilinear with half-pixel centres, not antialiased (PyTorch `align_corners = false`).
   package static func bilinear(from input: Int, to output: Int) -> ResizeTable {
@@ -89,13 +87,13 @@ package struct ResizeTable: Sendable {
     self.taps = taps
     self.start = start
     self.weights = weights
+    isIdentity =
+      inputCount == outputCount && taps == 1
+      && start.indices.allSatisfy { start[$0] == $0 && weights[$0] == 1 }
   }
 
   private init(input: Int, windows: [(first: Int, weights: [Double])]) {
     let taps = windows.map(\.weights.count).max() ?? 1
-    inputCount = input
-    outputCount = windows.count
-    self.taps = taps
     var start: [Int32] = []
     var weights = [Float](repeating: 0, count: windows.count * taps)
     for (index, window) in windows.enumerated() {
@@ -105,7 +103,7 @@ package struct ResizeTable: Sendable {
         weights[index * taps + window.first - first + offset] = Float(weight)
       }
     }
-    self.start = start
-    self.weights = weights
+    self.init(
+      inputCount: input, outputCount: windows.count, taps: taps, start: start, weights: weights)
   }
 }

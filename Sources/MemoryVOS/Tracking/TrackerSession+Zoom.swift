@@ -8,14 +8,19 @@ extension TrackerSession {
   /// Around the objects of the previous masks and of `mask`. When one of them is nowhere to be seen, all
   /// of the frame; from there it goes closer step by step, for what comes into view is a part at first.
   func look(for mask: LabelMap?) {
+    guard largestZoom > 1 else { return }
     let given = mask?.objects ?? []
-    var boxes = objects.filter { !given.contains($0.id) }.map { box(of: $0.probability) }
+    let cells = cells
+    var boxes = zip(objects, cells).filter { !given.contains($0.0.id) }.map { box(of: $0.1) }
     if let mask, !given.isEmpty { boxes.append(mask.box) }
     let next = viewport.following(
       Self.union(boxes),
       largest: mask == nil ? min(largestZoom, viewport.nextZoom(in: frameSize)) : largestZoom,
       in: frameSize)
-    guard next != viewport else { return }
+    guard next != viewport else {
+      previousCells = cells
+      return
+    }
     let placement = next.grid(in: viewport, width: networkSize.width, height: networkSize.height)
     resample(objects.map(\.probability), at: placement)
     viewport = next
@@ -44,8 +49,7 @@ extension TrackerSession {
   }
 
   /// The frame's pixels that an object's cells touch; `nil` when it has none.
-  private func box(of probability: FeatureMap) -> Viewport? {
-    let cells = MaskCells(probability, pool: pool)
+  private func box(of cells: MaskCells) -> Viewport? {
     guard let box = cells.box else { return nil }
     let left = viewport.left + box.left * viewport.width / cells.width
     let top = viewport.top + box.top * viewport.height / cells.height

@@ -25,6 +25,8 @@ final class TrackerSession {
       labelWriter.aim(at: viewport)
     }
   }
+  /// Where the objects were in the frame before, as long as the view has not moved since: for `aggregate`.
+  var previousCells: [MaskCells]?
   /// The newest frame while a part of it is seen: a correction may need the rest.
   private(set) var newestFrame: Frame?
 
@@ -189,10 +191,14 @@ final class TrackerSession {
     }
   }
 
+  /// Where each object is.
+  var cells: [MaskCells] { objects.map { MaskCells($0.probability, pool: pool) } }
+
   /// Logits to probabilities of the background and each object, without stray pieces.
   func aggregate() {
     guard !objects.isEmpty else { return }
-    let before = keepsStrays ? [] : objects.map { MaskCells($0.probability, pool: pool) }
+    let before = keepsStrays ? [] : previousCells ?? cells
+    previousCells = nil
     let width = networkSize.width
     let count = objects.count
     pool.parallelFor(networkSize.height) { y, _ in
