@@ -8,6 +8,7 @@ extension TrackerSession {
   /// Around the objects of the previous masks and of `mask`. When one of them is nowhere to be seen, all
   /// of the frame; from there it goes closer step by step, for what comes into view is a part at first.
   func look(for mask: LabelMap?) {
+    previousCells = nil
     guard largestZoom > 1 else { return }
     let given = mask?.objects ?? []
     let cells = cells

@@ -228,11 +228,15 @@ import Testing
     #expect(zoomed.width == 160)
     // A pixel of the network is one of the frame there.
     #expect(session.result(given: nil).labels == mask)
+    #expect(session.previousCells == nil)
+    session.look(for: nil)
+    #expect(session.viewport == zoomed && session.previousCells?.count == 1)
     var (_, other) = Self.frame(240, 0)
     for i in other.labels.indices where other.labels[i] == 3 { other.labels[i] = 4 }
     session.look(for: other)
     let otherBox = try #require(other.box)
     #expect(session.viewport != zoomed && session.viewport.contains(otherBox))
+    #expect(session.previousCells == nil)
     session.give(LabelMap(size: Self.size), keepingOthers: true)
     #expect(Self.overlap(session.result(given: nil).labels, mask) > 0.95)
   }
