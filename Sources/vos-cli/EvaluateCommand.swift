@@ -54,6 +54,7 @@ struct EvaluateCommand: ParsableCommand {
 
   @OptionGroup var engine: EngineOptions
   @OptionGroup var tracking: TrackingOptions
+  @OptionGroup var adaptation: AdaptOption
 
   @Option(
     help: ArgumentHelp(
@@ -85,18 +86,24 @@ struct EvaluateCommand: ParsableCommand {
     let options = try rules.options()
     let truth = try loadTruth(options.scoringProtocol)
     let path = try CheckpointLocation.path(checkpoint)
-    let network = try Network(checkpoint: path)
+    let weights = try Checkpoint(path: path)
+    let network = try Network(weights)
+    try adaptation.check(network, path: path)
     let bytes = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped)
-    let folder = EvaluationFolder(path: output)
-    try folder.prepare(settings: settings(digest: Digest.sha256(bytes)), overwrite: overwrite)
-    StopSignal.install()
-
     let cores = engine.threads ?? ProcessInfo.processInfo.activeProcessorCount
     let workers = min(sequences ?? min(cores, 8), truth.sequences.count)
+    let threads = max(1, cores / workers)
+    let folder = EvaluationFolder(path: output)
+    try folder.prepare(
+      settings: settings(digest: Digest.sha256(bytes), threads: threads), overwrite: overwrite)
+    StopSignal.install()
+
     var configuration = engine.configuration(size: size, tracking)
-    configuration.threads = max(1, cores / workers)
+    configuration.threads = threads
     let tracker = SequenceTracker(
-      network: network, configuration: configuration, scoringProtocol: options.scoringProtocol)
+      network: network, configuration: configuration,
+      scoringProtocol: options.scoringProtocol,
+      adapt: adaptation.eachSequence(weights, threads: threads))
     let wall = try track(truth, tracker, folder, workers: workers)
     let speed = try folder.speed(of: truth)
     let rate = speed.seconds > 0 ? Double(speed.frames) / speed.seconds : 0
@@ -105,12 +112,17 @@ struct EvaluateCommand: ParsableCommand {
       String(
         format: "%.1f frames/s (%d frames / %.1f s in tracking steps, %d sequence%@ at a time, "
           + "%d thread%@ each)", rate, speed.frames, speed.seconds, workers,
-        workers == 1 ? "" : "s", configuration.threads ?? 1, configuration.threads == 1 ? "" : "s"),
+        workers == 1 ? "" : "s", threads, threads == 1 ? "" : "s"),
+      speed.adaptationSeconds.map {
+        String(
+          format: "%.1f s for adapting to each sequence, in no number above",
+          $0 / Double(truth.sequences.count))
+      },
       wall.frames > 0
         ? String(
           format: "%.1f frames/s with reading and writing, by the clock",
           Double(wall.frames) / wall.seconds) : "all sequences were tracked by an earlier run",
-    ]
+    ].compactMap { $0 }
     if zip {
       let prefix = options.scoringProtocol == .youTubeVOS ? "Annotations/" : ""
       try folder.zip(truth, prefix: prefix)
@@ -134,7 +146,7 @@ struct EvaluateCommand: ParsableCommand {
           scores: [score], comparison: nil,
           speed: .init(
             frames: speed.frames, stepSeconds: speed.seconds, framesPerSecond: rate,
-            sequencesAtATime: workers, threadsEach: configuration.threads ?? 1)
+            sequencesAtATime: workers, threadsEach: threads)
         ).text())
     } else {
       print(ScoreText.table(of: [score], comparison: nil), terminator: "")
@@ -161,11 +173,11 @@ struct EvaluateCommand: ParsableCommand {
   }
 
   /// What makes masks of one run differ from those of another.
-  private func settings(digest: String) -> String {
+  private func settings(digest: String, threads: Int) -> String {
     """
     checkpoint \(digest)
     size \(size.defaultValueDescription), memory \(engine.memory.map(String.init) ?? "default"), \
-    top-k \(engine.topK.map(String.init) ?? "default"), \(tracking.settings)
+    top-k \(engine.topK.map(String.init) ?? "default"), \(tracking.settings)\(adaptation.settings(threads: threads))
     protocol \(rules.scoringProtocol.rawValue), resolution \(resolution)
 
     """
@@ -281,6 +293,9 @@ struct EvaluationFolder {
       let speed = try JSONDecoder().decode(SequenceTracker.Speed.self, from: data)
       sum.frames += speed.frames
       sum.seconds += speed.seconds
+      if let seconds = speed.adaptationSeconds {
+        sum.adaptationSeconds = (sum.adaptationSeconds ?? 0) + seconds
+      }
     }
     return sum
   }

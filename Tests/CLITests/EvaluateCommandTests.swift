@@ -86,4 +86,19 @@ import Testing
     #expect(error?.description.contains("image of an annotated frame is missing") == true)
     #expect(folder.names(in: "out/masks") == [])
   }
+
+  @Test func adaptsToEachSequence() throws {
+    try write("a", frames: 3, late: false)
+    try "a\n".write(
+      toFile: folder.path("set/ImageSets/2017/s.txt"), atomically: true, encoding: .utf8)
+    try run("--adapt", "1")
+    #expect(folder.names(in: "out/masks/a").count == 3)
+    let data = try Data(contentsOf: URL(filePath: folder.path("out/speed/a.json")))
+    let speed = try JSONDecoder().decode(SequenceTracker.Speed.self, from: data)
+    #expect(speed.frames == 3)
+    #expect(speed.adaptationSeconds ?? 0 > 0)
+    // Masks of the network as it is are others.
+    #expect(throws: MediaError.self) { try run() }
+    try run("--overwrite")
+  }
 }

@@ -44,6 +44,9 @@ import Testing
       ProgressBar.line(count: 1, total: 7201, done: 0, seconds: 1)
         == "[..............................] 1/7201  1.0 frames/s  2:00:00 left")
     #expect(ProgressBar.line(count: 8, total: nil, done: 0, seconds: 4) == "8 frames  2.0 frames/s")
+    #expect(
+      ProgressBar.line(count: 30, total: 60, done: 0, unit: "steps", seconds: 10)
+        == "[###############...............] 30/60  3.0 steps/s  0:10 left")
     // A container that promised too few frames.
     #expect(ProgressBar.line(count: 9, total: 8, done: 0, seconds: 0) == "9 frames  0.0 frames/s")
   }

@@ -290,6 +290,7 @@ import Testing
     ["track", "i", "--mask", "m", "--output", "o", "--top-k", "-1"],
     ["track", "i", "--mask", "m", "--output", "o", "--threads", "0"],
     ["track", "i", "--mask", "m", "--output", "o", "--object", "255"],
+    ["track", "i", "--mask", "m", "--output", "o", "--adapt", "-1"],
     ["track", "i", "--mask", "", "--output", "o"], ["track", "--speed", "9"],
     ["benchmark", "--size", "480"], ["benchmark", "--objects", "0"], ["inspect", "--memory", "0"],
     ["render-sample", "--scene", "moon", "--output", "o"], ["render-sample"], ["fly"],

@@ -85,6 +85,7 @@ final class PictureStore: @unchecked Sendable {
       if let expected, PictureHeader.size(path) == expected { return expected }
       return try decode(picture).size
     case .video(let path, _): return try Media.openFrames(path, threads: 1).size
+    case .decoded(let frame, _): return frame.size
     }
   }
 
@@ -94,6 +95,7 @@ final class PictureStore: @unchecked Sendable {
       switch item.picture {
       case .file: full = try Self.decode(item.picture)
       case .video(let path, let frame): full = try videoFrame(path, frame)
+      case .decoded(let frame, _): full = frame
       }
     } catch { throw TrainingError("\(error)") }
     let name = item.picture.path
@@ -114,6 +116,7 @@ final class PictureStore: @unchecked Sendable {
   private func labels(of mask: MaskReference, name: String) throws(TrainingError) -> LabelMap {
     switch mask {
     case .file(let path, let coding): return try coding.read(path)
+    case .decoded(let labels): return labels
     case .instances(let instances): return try instances.labels(name: name)
     case .outputs(let outputs, let frame): return try outputs.labels(frame: frame)
     }

@@ -1,16 +1,20 @@
 // Clips and stills as every data set gives them to SampleMaker: where pictures and masks are.
 
-/// A picture that can be decoded at any time.
-public enum PictureReference: Sendable, Hashable {
+public import MemoryVOS
+
+/// A picture that can be had at any time.
+public enum PictureReference: Sendable {
   /// An image file.
   case file(String)
   /// A frame of a video file.
   case video(String, frame: Int)
+  /// A picture in memory.
+  case decoded(Frame, name: String)
 
-  /// The file.
+  /// The file, or the name of a picture in memory.
   public var path: String {
     switch self {
-    case .file(let path), .video(let path, _): path
+    case .file(let path), .video(let path, _), .decoded(_, let path): path
     }
   }
 }
@@ -19,6 +23,8 @@ public enum PictureReference: Sendable, Hashable {
 enum MaskReference: Sendable {
   /// A file of labels.
   case file(String, as: MaskCoding)
+  /// Labels in memory.
+  case decoded(LabelMap)
   /// Instances of a COCO file.
   case instances(InstanceMasks)
   /// The most probable object of each pixel in a teacher's stored outputs.

@@ -30,6 +30,7 @@ struct UntaughtClip {
           throw MediaError(path: path, problem: "the video ended early")
         }
         return next.frame
+      case .decoded(let frame, _): return frame
       }
     }
   }

@@ -11,13 +11,19 @@ public struct SequenceTracker: Sendable {
     public var frames = 0
     /// Seconds inside `Tracker.step`: resizing, network and masks, no decoding and no writing.
     public var seconds = 0.0
+    /// Seconds that adapting the network to the sequence took, before the first step; `nil` without.
+    public var adaptationSeconds: Double?
     /// No frames yet.
     public init() {}
   }
 
+  /// Fits the network to a sequence by its first annotated frame; `nil` stops the tracking.
+  public typealias Adapt = @Sendable (_ frame: Frame, _ mask: LabelMap) throws -> Network?
+
   let network: Network
   let configuration: Tracker.Configuration
   let scoringProtocol: ScoringProtocol
+  private let adapt: Adapt?
   /// Whether images after the last annotated frame are left out: only scores are wanted.
   package var endsAtLastTruth = false
 
@@ -28,12 +34,15 @@ public struct SequenceTracker: Sendable {
   ///   - configuration: how to run it.
   ///   - scoringProtocol: DAVIS gives the first frame's mask, merged to one object for 2016; the
   ///     others give each object's mask on the annotated frame where it first appears.
+  ///   - adapt: gives each sequence a network of its own; without it all have the same one.
   public init(
-    network: Network, configuration: Tracker.Configuration, scoringProtocol: ScoringProtocol
+    network: Network, configuration: Tracker.Configuration, scoringProtocol: ScoringProtocol,
+    adapt: Adapt? = nil
   ) {
     self.network = network
     self.configuration = configuration
     self.scoringProtocol = scoringProtocol
+    self.adapt = adapt
   }
 
   /// Tracks a sequence and writes its masks.
@@ -65,8 +74,7 @@ public struct SequenceTracker: Sendable {
     defer { if !isComplete { try? files.removeItem(atPath: temporary) } }
     let source = try Media.openFrames(images)
     let annotated = Set(sequence.frames)
-    var tracker = try Tracker(
-      network: network, frameSize: source.size, configuration: configuration)
+    var tracker: Tracker? = nil
     var known = Set<UInt8>()
     var speed = Speed()
     var stems = Set<String>()
@@ -75,11 +83,16 @@ public struct SequenceTracker: Sendable {
       if annotated.contains(item.stem), known.isEmpty || !scoringProtocol.excludesEnds {
         given = try newObjects(of: sequence, frame: item.stem, size: source.size, known: &known)
       }
+      if let given, tracker == nil {
+        guard let network = try network(for: item.frame, given, &speed) else { return nil }
+        tracker = try Tracker(
+          network: network, frameSize: source.size, configuration: configuration)
+      }
       var labels = LabelMap(size: source.size)  // Nothing is known before the first annotation.
-      if !known.isEmpty {
-        labels = try tracker.step(item.frame, mask: given).labels
+      if let result = try tracker?.step(item.frame, mask: given) {
+        labels = result.labels
         speed.frames += 1
-        speed.seconds += tracker.timings.total
+        speed.seconds += tracker?.timings.total ?? 0
       }
       stems.insert(item.stem)
       try MaskFile.write(labels, to: "\(temporary)/\(item.stem).png")
@@ -102,6 +115,16 @@ public struct SequenceTracker: Sendable {
     }
     isComplete = true
     return speed
+  }
+
+  /// The network to track a sequence with; `nil` when its adaptation was stopped.
+  private func network(
+    for frame: Frame, _ mask: LabelMap, _ speed: inout Speed
+  ) throws -> Network? {
+    guard let adapt else { return network }
+    let start = ContinuousClock.now
+    defer { speed.adaptationSeconds = (.now - start) / .seconds(1) }
+    return try adapt(frame, mask)
   }
 
   /// The objects that are annotated for the first time on this frame, if any.

@@ -6,14 +6,16 @@ import Synchronization
 /// A line on standard error that is drawn again and again; nothing when that is no terminal.
 final class ProgressBar {
   private let total: Int?
+  private let unit: String
   private let isTerminal = isatty(STDERR_FILENO) == 1
   private let start = ContinuousClock.now
   private var drawn: ContinuousClock.Instant?
   private let done: Int
 
-  /// A bar for `total` steps, of which `done` were done by an earlier run.
-  init(total: Int?, done: Int = 0) {
+  /// A bar for `total` frames or other units, of which `done` were done by an earlier run.
+  init(total: Int?, done: Int = 0, unit: String = "frames") {
     self.total = total
+    self.unit = unit
     self.done = done
   }
 
@@ -23,7 +25,7 @@ final class ProgressBar {
     guard isTerminal, drawn.map({ now - $0 >= .milliseconds(100) }) ?? true else { return }
     drawn = now
     let line = Self.line(
-      count: count, total: total, done: done, seconds: (now - start) / .seconds(1))
+      count: count, total: total, done: done, unit: unit, seconds: (now - start) / .seconds(1))
     FileHandle.standardError.write(Data("\r\(line)\u{1b}[K".utf8))
   }
 
@@ -34,10 +36,12 @@ final class ProgressBar {
   }
 
   /// The bar's text after `seconds` seconds.
-  static func line(count: Int, total: Int?, done: Int, seconds: Double) -> String {
+  static func line(
+    count: Int, total: Int?, done: Int, unit: String = "frames", seconds: Double
+  ) -> String {
     let rate = seconds > 0 ? Double(count - done) / seconds : 0
-    let speed = String(format: "%.1f frames/s", rate)
-    guard let total, total >= count, total > 0 else { return "\(count) frames  \(speed)" }
+    let speed = String(format: "%.1f \(unit)/s", rate)
+    guard let total, total >= count, total > 0 else { return "\(count) \(unit)  \(speed)" }
     let width = 30
     let filled = count * width / total
     let bar =

@@ -30,6 +30,8 @@ struct TrackCommand: ParsableCommand {
           vos-cli track walk.mp4 --mask a.png --output masks --overlay seen.mp4
         A folder, the mask drawn on frame 40, a correction on frame 90:
           vos-cli track frames/ --mask 40:a.png --mask 90:b.png --output masks
+        The best masks, twenty seconds later:
+          vos-cli track kite.mp4 --mask a.png --output masks --adapt 60
         Numbers for a plot:
           vos-cli track cells.tif --mask cells.png --output masks --measure cells.csv
         Half the work, from a pipe:
@@ -77,6 +79,7 @@ struct TrackCommand: ParsableCommand {
 
   @OptionGroup var engine: EngineOptions
   @OptionGroup var tracking: TrackingOptions
+  @OptionGroup var adaptation: AdaptOption
 
   @Flag(help: "Replace masks and files that exist, and forget an interrupted run.")
   var overwrite = false

@@ -1,11 +1,13 @@
 // One run of `track`: opens everything, lets `Propagation` work, writes what it computes.
 
+import Distill
 import Foundation
 import MemoryVOS
 
 final class TrackRun: PropagationOutput {
   private let command: TrackCommand
   private let checkpoint: String
+  private let weights: Checkpoint
   private let network: Network
   private let source: any FrameSource
   private let annotations: [ClipAnnotation]
@@ -20,9 +22,15 @@ final class TrackRun: PropagationOutput {
   init(_ command: TrackCommand) throws {
     self.command = command
     checkpoint = try CheckpointLocation.path(command.checkpoint)
-    let weights = try Checkpoint(path: checkpoint)
+    weights = try Checkpoint(path: checkpoint)
     network = try Network(weights)
+    try command.adaptation.check(network, path: checkpoint)
     source = try Media.openFrames(command.input)
+    guard command.adaptation.adapt == 0 || source.isSeekable else {
+      throw CommandFailure(
+        "--adapt reads the annotated frames before the others, which a pipe cannot give; "
+          + "name a file or leave it out")
+    }
     let size = source.size
     annotations = try command.mask.map {
       try $0.annotation(
@@ -42,6 +50,7 @@ final class TrackRun: PropagationOutput {
 
   /// Tracks; false when a signal ended it early.
   func run() throws -> Bool {
+    guard let network = try adaptedNetwork() else { return false }
     let start = ContinuousClock.now
     var propagation = try Propagation(
       source: source, annotations: annotations,
@@ -66,6 +75,27 @@ final class TrackRun: PropagationOutput {
       finished: finished, before: before, seconds: (.now - start) / .seconds(1),
       isResumable: propagation.isResumable)
     return finished
+  }
+
+  /// The network, trained on the annotated frames if `--adapt` asks for it; `nil` when a signal ended that.
+  private func adaptedNetwork() throws -> Network? {
+    let adaptation = command.adaptation
+    guard adaptation.adapt > 0 else { return network }
+    var frames: [AnnotatedFrame] = []
+    for annotation in annotations {
+      try source.seek(to: annotation.frame)
+      // What lies beyond the clip's end is reported by the tracking.
+      guard let item = try source.next() else { return network }
+      frames.append(AnnotatedFrame(item.frame, labels: annotation.mask))
+    }
+    try source.seek(to: 0)
+    let bar = ProgressBar(total: adaptation.adapt, unit: "steps")
+    let start = ContinuousClock.now
+    let adapted = try adaptation.network(
+      weights, for: frames, threads: command.engine.threads, progress: bar.update)
+    bar.finish(String(format: "adaptation took %.1f s", (.now - start) / .seconds(1)))
+    if adapted == nil { Message.warning("interrupted in the adaptation; nothing was tracked") }
+    return adapted
   }
 
   private func report(
@@ -164,7 +194,8 @@ final class TrackRun: PropagationOutput {
       URL(filePath: command.input).path, Digest.sha256(bytes), masks.joined(separator: ","),
       "start \(command.start)", "end \(command.end.map(String.init) ?? "none")",
       "every \(command.every)", "size \(command.size.defaultValueDescription)",
-      "memory \(memory)", "top-k \(topK)", command.tracking.settings,
+      "memory \(memory)", "top-k \(topK)",
+      command.tracking.settings + command.adaptation.settings(threads: command.engine.threads),
     ].joined(separator: "; ")
   }
 }
