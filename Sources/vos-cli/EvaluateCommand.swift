@@ -59,7 +59,7 @@ struct EvaluateCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "Sequences tracked at the same time, each with its share of the threads "
-        + "(default: one for each thread, 8 at most).", valueName: "count"))
+        + "(default: one for each thread, 8 at most; one with --adapt).", valueName: "count"))
   var sequences: Int?
 
   @Flag(help: "Also pack the masks as the evaluation servers take them: OUTPUT/masks.zip.")
@@ -88,10 +88,12 @@ struct EvaluateCommand: ParsableCommand {
     let path = try CheckpointLocation.path(checkpoint)
     let weights = try Checkpoint(path: path)
     let network = try Network(weights)
-    try adaptation.check(network, path: path)
+    try adaptation.check(weights)
     let bytes = try Data(contentsOf: URL(fileURLWithPath: path), options: .alwaysMapped)
     let cores = engine.threads ?? ProcessInfo.processInfo.activeProcessorCount
-    let workers = min(sequences ?? min(cores, 8), truth.sequences.count)
+    // A training takes as much memory as ten trackers.
+    let workers = min(
+      sequences ?? (adaptation.adapt > 0 ? 1 : min(cores, 8)), truth.sequences.count)
     let threads = max(1, cores / workers)
     let folder = EvaluationFolder(path: output)
     try folder.prepare(
@@ -115,7 +117,7 @@ struct EvaluateCommand: ParsableCommand {
         workers == 1 ? "" : "s", threads, threads == 1 ? "" : "s"),
       speed.adaptationSeconds.map {
         String(
-          format: "%.1f s for adapting to each sequence, in no number above",
+          format: "%.1f s for adapting to each sequence, which the clock alone counts",
           $0 / Double(truth.sequences.count))
       },
       wall.frames > 0
@@ -146,7 +148,8 @@ struct EvaluateCommand: ParsableCommand {
           scores: [score], comparison: nil,
           speed: .init(
             frames: speed.frames, stepSeconds: speed.seconds, framesPerSecond: rate,
-            sequencesAtATime: workers, threadsEach: threads)
+            sequencesAtATime: workers, threadsEach: threads,
+            adaptationSeconds: speed.adaptationSeconds)
         ).text())
     } else {
       print(ScoreText.table(of: [score], comparison: nil), terminator: "")

@@ -42,9 +42,42 @@ import Testing
 
   @Test func aFrameBeyondTheEndIsReportedAsWithout() throws {
     let clip = try ClipOnDisk(3)
-    let result = try run(clip.track("--adapt", "1", mask: "7:" + clip.mask()))
-    #expect(result.code == 1 && result.errorLines.count == 1, "\(result)")
-    #expect(result.errors.contains("frame 7"), "\(result)")
+    for more in [[], ["--mask", clip.mask()]] {
+      let result = try run(clip.track("--adapt", "1", mask: "7:" + clip.mask()) + more)
+      #expect(result.code == 1 && result.errorLines.count == 1, "\(result)")
+      #expect(result.errors.contains("frame 7"), "\(result)")
+    }
+  }
+
+  /// In these minutes-long trainings nothing would be seen of them if they began.
+  @Test func mistakesAreFoundBeforeTheTraining() throws {
+    let clip = try ClipOnDisk(3)
+    let twice = try run(clip.track("--mask", clip.mask(1), "--adapt", "100000"))
+    #expect(twice.code == 1 && twice.errors.contains("two masks for frame 0"), "\(twice)")
+    try MaskFile.write(LabelMap(size: clip.scene.size), to: clip.mask(2))
+    let empty = try run(clip.track("--adapt", "100000", mask: clip.mask(2)))
+    #expect(empty.code == 1 && empty.errors.contains("no object"), "\(empty)")
+  }
+
+  @Test func aKilledRunGoesOnWithTheSameNetworkOnly() throws {
+    let clip = try ClipOnDisk(40)
+    let options = ["--adapt", "2", "--threads", "1"]
+    let running = try BuiltCommand.start(clip.track() + options)
+    while clip.folder.names(in: "out").count < 6, running.process.isRunning { usleep(2_000) }
+    kill(running.process.processIdentifier, SIGKILL)
+    _ = try running.finish()
+    for other in [
+      ["--threads", "1"], ["--adapt", "3", "--threads", "1"], ["--adapt", "2", "--threads", "2"],
+    ] {
+      let refused = try run(clip.track() + other)
+      #expect(refused.code == 1 && refused.errors.contains("--overwrite"), "\(refused)")
+    }
+    let resumed = try run(clip.track("--json") + options)
+    #expect(resumed.code == 0 && resumed.output.contains("\"frames_resumed\" : 1"), "\(resumed)")
+    #expect(resumed.output.contains("\"adaptation_seconds\""), "\(resumed)")
+    let masks = try clip.results()
+    #expect(try run(clip.track("--overwrite") + options).code == 0)
+    #expect(try clip.results() == masks)
   }
 
   @Test func whatCannotBeAdapted() throws {
@@ -73,7 +106,8 @@ import Testing
     try MaskFile.write(mask, to: clip.mask())
     let result = try run(clip.track("--adapt", "1"))
     #expect(result.code == 0 && result.errorLines.count == 1, "\(result)")
-    #expect(result.errors.contains("not adapted") && result.errors.contains("small"), "\(result)")
+    #expect(result.errors.contains("without adaptation"), "\(result)")
+    #expect(result.errors.contains("small"), "\(result)")
     #expect(try clip.results().count == 3)
   }
 

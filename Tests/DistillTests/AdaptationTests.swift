@@ -52,7 +52,7 @@ import Testing
   /// On other samples of the same frame the losses are smaller than before.
   @Test func theFrameIsLearned() throws {
     let given = try Self.checkpoint.get()
-    let adaptation = Adaptation(steps: 12)
+    let adaptation = Adaptation(steps: 12, threads: 2)
     let adapted = try #require(try adaptation.adapted(given, to: [fence]))
     var recipe = adaptation.recipe(try Network(given).configuration)
     recipe.samples.renderedShare = 0
@@ -60,7 +60,7 @@ import Testing
       [Dataset([fence])], recipe: recipe.samples, seed: 77, cacheBytes: 1 << 20
     ) { _, _ in }
     func loss(_ checkpoint: Checkpoint) throws -> Double {
-      let step = try TrainingStep(recipe.network, loss: recipe.loss)
+      let step = try TrainingStep(recipe.network, loss: recipe.loss, threads: 2)
       var parameters = step.gradients
       try parameters.load(checkpoint)
       return try (0..<3).reduce(0) {
@@ -71,13 +71,14 @@ import Testing
     #expect(after < 0.9 * before, "\(before) before, \(after) after")
   }
 
-  /// Pictures in memory and in files make the same samples.
-  @Test func framesAreStills() throws {
+  /// Pictures in memory and in files make the same samples, also where they are shrunk.
+  @Test(arguments: [48, 480]) func framesAreStills(side: Int) throws {
     let folder = TemporaryFolder()
     try SyntheticData.write(picture.frame, to: folder.path("set/images/1.png"))
     try MaskFile.write(picture.labels, to: folder.path("set/masks/1.png"))
     let files = try Dataset.open(DatasetRecipe(.stills, path: folder.path + "/set"))
-    let recipe = Adaptation().recipe(SyntheticData.network)
+    var recipe = Adaptation().recipe(SyntheticData.network)
+    recipe.samples.pictureSide = side
     let batches = try [files, Dataset([annotated])].map { set in
       let maker = try SampleMaker([set], recipe: recipe.samples, seed: 3, cacheBytes: 1 << 20) {
         Issue.record("\($0), \($1)")
@@ -120,6 +121,19 @@ import Testing
     let small = AnnotatedFrame(picture.frame, labels: labels)
     let problem = try problem(Self.checkpoint.get(), small)
     #expect(problem?.contains("no sample in 100 attempts") == true, "\(problem as Any)")
+  }
+
+  /// One object that can be learned is enough, whichever samples a seed begins with.
+  @Test(arguments: 1...4 as ClosedRange<UInt64>) func aSmallObjectBesideALargeOneIsNoError(
+    seed: UInt64
+  ) throws {
+    var labels = SyntheticData.picture(0).labels
+    for pixel in 0..<20 { labels.labels[pixel] = 2 }
+    var adaptation = Adaptation(steps: 1)
+    adaptation.seed = seed
+    let frame = AnnotatedFrame(picture.frame, labels: labels)
+    let adapted = try adaptation.adapted(try Self.checkpoint.get(), to: [frame])
+    #expect(adapted?.tensors.isEmpty == false)
   }
 
   @Test func aCheckpointThatIsNoneIsAnError() {

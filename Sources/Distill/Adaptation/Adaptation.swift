@@ -1,7 +1,8 @@
 // Learning a video's objects before tracking them: `vos-cli track --adapt` and `evaluate --adapt`.
 //
-//     let adapted = try Adaptation().adapted(checkpoint, to: [AnnotatedFrame(frame, labels: mask)])
-//     var tracker = try Tracker(network: try Network(adapted), frameSize: frame.size)
+//     let annotated = AnnotatedFrame(frame, labels: mask)
+//     if let adapted = try Adaptation().adapted(checkpoint, to: [annotated]) {
+//       var tracker = try Tracker(network: try Network(adapted), frameSize: frame.size)
 
 public import MemoryVOS
 
@@ -42,7 +43,6 @@ public struct Adaptation: Sendable, Hashable {
 
   /// An adaptation of that many steps.
   public init(steps: Int = Self.advisedSteps, threads: Int? = nil) {
-    precondition(steps >= 1, "an adaptation of \(steps) steps")
     self.steps = steps
     self.threads = threads
   }
@@ -50,21 +50,23 @@ public struct Adaptation: Sendable, Hashable {
   /// Trains.
   ///
   /// - Parameters:
-  ///   - checkpoint: a float network's.
+  ///   - checkpoint: a float network's; one that computes in integers or simulates that is refused.
   ///   - frames: the annotated frames, at least one.
   ///   - goesOn: called with the number of steps that are done; false stops the adaptation.
   /// - Returns: the adapted network's checkpoint, or `nil` when it was stopped.
-  /// - Throws: `TrainingError` for a checkpoint that cannot be trained, and for frames on which every
-  ///   object is too small or too large to make samples of.
+  /// - Throws: `TrainingError` for a checkpoint that cannot be trained, for frames on which every object
+  ///   is too small or too large to make samples of, and for a gradient that is not finite.
   public func adapted(
     _ checkpoint: Checkpoint, to frames: [AnnotatedFrame],
     goesOn: (_ step: Int) -> Bool = { _ in true }
   ) throws(TrainingError) -> Checkpoint? {
+    precondition(steps >= 1, "an adaptation of \(steps) steps")
     let (recipe, given) = try start(from: checkpoint)
-    // Rendered bodies alone are nothing to adapt to.
-    var withoutBodies = recipe.samples
-    withoutBodies.renderedShare = 0
-    _ = try maker(of: frames, withoutBodies).batch(0, progress: 0)
+    // Rendered bodies alone are nothing to adapt to: there must be samples of a single object too.
+    var single = recipe.samples
+    single.renderedShare = 0
+    single.severalShare = 0
+    _ = try maker(of: frames, single).batch(0, progress: 0)
     let maker = try maker(of: frames, recipe.samples)
     let trainingStep: TrainingStep
     do {
@@ -80,12 +82,12 @@ public struct Adaptation: Sendable, Hashable {
       _ = trainingStep.run(
         batch, parameters: state.parameters,
         prior: RecipePrior(recipe.samples, seed: seed, step: state.step), progress: progress)
-      // A step whose gradient is not finite changes nothing.
-      if trainingStep.gradients.clip(norm: recipe.gradientNorm).isFinite {
-        state.update(
-          trainingStep.gradients,
-          learningRate: Float(recipe.schedule.rate(step: state.step, progress: progress)))
+      guard trainingStep.gradients.clip(norm: recipe.gradientNorm).isFinite else {
+        throw TrainingError("step \(state.step) of the adaptation: the gradient is not finite")
       }
+      state.update(
+        trainingStep.gradients,
+        learningRate: Float(recipe.schedule.rate(step: state.step, progress: progress)))
       state.step += 1
       guard goesOn(state.step) else { return nil }
     }
@@ -105,19 +107,18 @@ public struct Adaptation: Sendable, Hashable {
   private func start(
     from checkpoint: Checkpoint
   ) throws(TrainingError) -> (recipe: Recipe, parameters: ParameterSet) {
-    let network: Network
-    var parameters: ParameterSet
-    do throws(CheckpointError) {
-      network = try Network(checkpoint)
-      parameters = ParameterSet(network.configuration)
-      if !network.isQuantized { try parameters.load(checkpoint) }
-    } catch { throw TrainingError("\(error)") }
-    guard !network.isQuantized else {
+    guard !checkpoint.isQuantized, !checkpoint.isSimulated else {
       throw TrainingError(
-        checkpoint.path, "its weights are integers, which cannot be adapted; choose a float network"
-      )
+        checkpoint.path,
+        "its weights are integers or stand for integers, which cannot be adapted; choose a float "
+          + "network")
     }
-    return (recipe(network.configuration), parameters)
+    do throws(CheckpointError) {
+      let network = try Network(checkpoint).configuration
+      var parameters = ParameterSet(network)
+      try parameters.load(checkpoint)
+      return (recipe(network), parameters)
+    } catch { throw TrainingError("\(error)") }
   }
 
   /// Samples, losses and schedule of `steps` steps.

@@ -18,7 +18,8 @@ public struct SequenceTracker: Sendable {
   }
 
   /// Fits the network to a sequence by its first annotated frame; `nil` stops the tracking.
-  public typealias Adapt = @Sendable (_ frame: Frame, _ mask: LabelMap) throws -> Network?
+  public typealias Adapt =
+    @Sendable (_ sequence: TruthSet.Sequence, _ frame: Frame, _ mask: LabelMap) throws -> Network?
 
   let network: Network
   let configuration: Tracker.Configuration
@@ -84,9 +85,8 @@ public struct SequenceTracker: Sendable {
         given = try newObjects(of: sequence, frame: item.stem, size: source.size, known: &known)
       }
       if let given, tracker == nil {
-        guard let network = try network(for: item.frame, given, &speed) else { return nil }
-        tracker = try Tracker(
-          network: network, frameSize: source.size, configuration: configuration)
+        guard let own = try network(for: sequence, item.frame, given, &speed) else { return nil }
+        tracker = try Tracker(network: own, frameSize: source.size, configuration: configuration)
       }
       var labels = LabelMap(size: source.size)  // Nothing is known before the first annotation.
       if let result = try tracker?.step(item.frame, mask: given) {
@@ -119,12 +119,12 @@ public struct SequenceTracker: Sendable {
 
   /// The network to track a sequence with; `nil` when its adaptation was stopped.
   private func network(
-    for frame: Frame, _ mask: LabelMap, _ speed: inout Speed
+    for sequence: TruthSet.Sequence, _ frame: Frame, _ mask: LabelMap, _ speed: inout Speed
   ) throws -> Network? {
     guard let adapt else { return network }
     let start = ContinuousClock.now
     defer { speed.adaptationSeconds = (.now - start) / .seconds(1) }
-    return try adapt(frame, mask)
+    return try adapt(sequence, frame, mask)
   }
 
   /// The objects that are annotated for the first time on this frame, if any.

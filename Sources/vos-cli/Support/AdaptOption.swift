@@ -7,9 +7,10 @@ import MemoryVOS
 struct AdaptOption: ParsableArguments {
   @Option(
     help: ArgumentHelp(
-      "Train the network on the masks' frames first, for this many steps: "
-        + "\(Adaptation.advisedSteps), some 20 s, are what to try. Thin parts and unusual objects "
-        + "gain most. Not for int8 networks, nor from a pipe.", valueName: "steps"))
+      "Train the network on the given masks' frames first (evaluate: on each sequence's first), for "
+        + "this many steps: \(Adaptation.advisedSteps), some 20 s and 1 GB, are what to try. Thin "
+        + "parts and unusual objects gain most. Not for int8 networks, nor from a pipe.",
+      valueName: "steps"))
   var adapt = 0
 
   func validate() throws {
@@ -19,22 +20,22 @@ struct AdaptOption: ParsableArguments {
   }
 
   /// What makes masks of one run differ from those of another.
-  func settings(threads: Int?) -> String {
-    adapt == 0 ? "" : ", adapted \(adapt) steps, \(threads.map(String.init) ?? "default") threads"
+  func settings(threads: Int) -> String {
+    adapt == 0 ? "" : ", adapted \(adapt) steps, \(threads) threads"
   }
 
-  /// Throws when `network`, of the file `path`, cannot be adapted and is to be.
-  func check(_ network: Network, path: String) throws {
-    guard adapt > 0, network.isQuantized else { return }
+  /// Throws when the checkpoint cannot be adapted and is to be.
+  func check(_ weights: Checkpoint) throws {
+    guard adapt > 0, weights.isQuantized || weights.isSimulated else { return }
     throw CommandFailure(
-      "\(path): --adapt trains float weights, this network's are integers; choose the float one "
-        + "or leave it out")
+      "\(weights.path): --adapt trains float weights, this network's are integers; choose the float "
+        + "one or leave it out")
   }
 
   /// The network to track these frames' objects with: the given one, with a warning, where they are
   /// nothing to learn from; `nil` when a signal ended the training.
   func network(
-    _ weights: Checkpoint, for frames: [AnnotatedFrame], threads: Int?,
+    _ weights: Checkpoint, for frames: [AnnotatedFrame], of clip: String, threads: Int,
     progress: (Int) -> Void = { _ in }
   ) throws -> Network? {
     let adapted: Checkpoint?
@@ -44,7 +45,7 @@ struct AdaptOption: ParsableArguments {
         return !StopSignal.isRequested
       }
     } catch {
-      Message.warning("not adapted: \(error)")
+      Message.warning("\(clip): tracked without adaptation: \(error)")
       return try Network(weights)
     }
     return try adapted.map { try Network($0) }
@@ -53,8 +54,9 @@ struct AdaptOption: ParsableArguments {
   /// The same for every sequence of a data set; `nil` without `--adapt`.
   func eachSequence(_ weights: Checkpoint, threads: Int) -> SequenceTracker.Adapt? {
     guard adapt > 0 else { return nil }
-    return { [self] frame, mask in
-      try network(weights, for: [AnnotatedFrame(frame, labels: mask)], threads: threads)
+    return { [self] sequence, frame, mask in
+      try network(
+        weights, for: [AnnotatedFrame(frame, labels: mask)], of: sequence.name, threads: threads)
     }
   }
 }

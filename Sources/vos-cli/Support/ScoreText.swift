@@ -95,6 +95,8 @@ struct ScoreJSON: Encodable {
     let framesPerSecond: Double
     let sequencesAtATime: Int
     let threadsEach: Int
+    /// Seconds of adapting to all sequences; they are in no other number.
+    let adaptationSeconds: Double?
   }
 
   let scores: [ResultScore]

@@ -17,6 +17,7 @@ final class TrackRun: PropagationOutput {
   private let outputs: ClipOutputs
   private var statistics = TrackStatistics()
   private var progress = ProgressBar(total: nil)
+  private var adaptationSeconds: Double?
 
   /// Opens input, masks, checkpoint and outputs; every mistake is found before the first frame.
   init(_ command: TrackCommand) throws {
@@ -24,7 +25,7 @@ final class TrackRun: PropagationOutput {
     checkpoint = try CheckpointLocation.path(command.checkpoint)
     weights = try Checkpoint(path: checkpoint)
     network = try Network(weights)
-    try command.adaptation.check(network, path: checkpoint)
+    try command.adaptation.check(weights)
     source = try Media.openFrames(command.input)
     guard command.adaptation.adapt == 0 || source.isSeekable else {
       throw CommandFailure(
@@ -50,13 +51,12 @@ final class TrackRun: PropagationOutput {
 
   /// Tracks; false when a signal ended it early.
   func run() throws -> Bool {
-    guard let network = try adaptedNetwork() else { return false }
+    var propagation = try propagation(of: network)
+    if command.adaptation.adapt > 0 {
+      guard let adapted = try adaptedNetwork() else { return false }
+      propagation = try self.propagation(of: adapted)
+    }
     let start = ContinuousClock.now
-    var propagation = try Propagation(
-      source: source, annotations: annotations,
-      selection: FrameSelection(start: command.start, end: command.end, every: command.every),
-      network: network,
-      configuration: command.engine.configuration(size: command.size, command.tracking))
     let before = resumed?.frameCount ?? 0
     progress = ProgressBar(total: propagation.expectedFrameCount, done: before)
     for (frame, statuses) in resumed?.statuses ?? [:] { statistics.add(statuses, frame: frame) }
@@ -77,10 +77,19 @@ final class TrackRun: PropagationOutput {
     return finished
   }
 
-  /// The network, trained on the annotated frames if `--adapt` asks for it; `nil` when a signal ended that.
+  private func propagation(of network: Network) throws -> Propagation {
+    try Propagation(
+      source: source, annotations: annotations,
+      selection: FrameSelection(start: command.start, end: command.end, every: command.every),
+      network: network,
+      configuration: command.engine.configuration(size: command.size, command.tracking))
+  }
+
+  /// The network, trained on the annotated frames; `nil` when a signal ended that.
   private func adaptedNetwork() throws -> Network? {
     let adaptation = command.adaptation
-    guard adaptation.adapt > 0 else { return network }
+    // The source of the tracking stays where it is.
+    let source = try Media.openFrames(command.input)
     var frames: [AnnotatedFrame] = []
     for annotation in annotations {
       try source.seek(to: annotation.frame)
@@ -88,14 +97,21 @@ final class TrackRun: PropagationOutput {
       guard let item = try source.next() else { return network }
       frames.append(AnnotatedFrame(item.frame, labels: annotation.mask))
     }
-    try source.seek(to: 0)
     let bar = ProgressBar(total: adaptation.adapt, unit: "steps")
     let start = ContinuousClock.now
     let adapted = try adaptation.network(
-      weights, for: frames, threads: command.engine.threads, progress: bar.update)
-    bar.finish(String(format: "adaptation took %.1f s", (.now - start) / .seconds(1)))
-    if adapted == nil { Message.warning("interrupted in the adaptation; nothing was tracked") }
+      weights, for: frames, of: command.input, threads: Self.threads(command),
+      progress: bar.update)
+    let seconds = (ContinuousClock.now - start) / .seconds(1)
+    adaptationSeconds = seconds
+    bar.finish(String(format: "%.1f s for adapting", seconds))
+    if adapted == nil { Message.warning("interrupted in the adaptation; no frame was tracked") }
     return adapted
+  }
+
+  /// Threads of the adaptation, on whose number its weights depend.
+  private static func threads(_ command: TrackCommand) -> Int {
+    command.engine.threads ?? ProcessInfo.processInfo.activeProcessorCount
   }
 
   private func report(
@@ -121,7 +137,8 @@ final class TrackRun: PropagationOutput {
             frameSize: "\(source.size.height)x\(source.size.width)",
             networkInput: "\(network.height)x\(network.width)", frames: done,
             framesResumed: before, framesLost: source.lostFrames, interrupted: !finished,
-            seconds: JSONOutput.rounded(seconds))))
+            seconds: JSONOutput.rounded(seconds),
+            adaptationSeconds: adaptationSeconds.map { JSONOutput.rounded($0) })))
     }
     if finished, source.lostFrames > 0 {
       throw MediaError(
@@ -195,7 +212,7 @@ final class TrackRun: PropagationOutput {
       "start \(command.start)", "end \(command.end.map(String.init) ?? "none")",
       "every \(command.every)", "size \(command.size.defaultValueDescription)",
       "memory \(memory)", "top-k \(topK)",
-      command.tracking.settings + command.adaptation.settings(threads: command.engine.threads),
+      command.tracking.settings + command.adaptation.settings(threads: threads(command)),
     ].joined(separator: "; ")
   }
 }

@@ -97,6 +97,8 @@ struct TrackSummary: Encodable {
     let framesLost: Int
     let interrupted: Bool
     let seconds: Double
+    /// What `--adapt` took before the first frame, not in `seconds`.
+    let adaptationSeconds: Double?
   }
 
   /// Time of one stage, over all frames that were computed.
