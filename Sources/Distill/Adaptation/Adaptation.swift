@@ -138,7 +138,7 @@ public struct Adaptation: Sendable, Hashable {
     recipe.samples.batch = 2
     recipe.samples.frames = 5
     recipe.samples.severalShare = 0.3
-    recipe.samples.ownObjectsShare = 0.8
+    recipe.samples.ownObjectsShare = 0
     recipe.samples.lookalikeShare = 0.2
     recipe.samples.pictureSide = 360
     recipe.samples.renderedShare = 0.6
