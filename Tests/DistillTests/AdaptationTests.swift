@@ -34,6 +34,16 @@ import Testing
     #expect(try scalars(other) != weights)
   }
 
+  @Test func everyFrameIsLearnedFrom() throws {
+    let given = try Self.checkpoint.get()
+    let adaptation = Adaptation(steps: 2, threads: 2)
+    let sets = [[annotated], [fence], [annotated, fence]]
+    let weights = try sets.map {
+      try scalars(try #require(try adaptation.adapted(given, to: $0)))
+    }
+    #expect(weights[2] != weights[0] && weights[2] != weights[1])
+  }
+
   /// A fence of thin bars before a background of nearly the same colours.
   private var fence: AnnotatedFrame {
     let size = FrameSize(width: 160, height: 120)
