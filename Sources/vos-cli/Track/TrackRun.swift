@@ -105,7 +105,9 @@ final class TrackRun: PropagationOutput {
     let seconds = (ContinuousClock.now - start) / .seconds(1)
     adaptationSeconds = seconds
     bar.finish(String(format: "%.1f s for adapting", seconds))
-    if adapted == nil { Message.warning("interrupted in the adaptation; no further frame was tracked") }
+    if adapted == nil {
+      Message.warning("interrupted in the adaptation; no further frame was tracked")
+    }
     return adapted
   }
 
