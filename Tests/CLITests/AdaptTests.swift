@@ -49,7 +49,7 @@ import Testing
     }
   }
 
-  /// In these minutes-long trainings nothing would be seen of them if they began.
+  /// 100,000 steps would take hours: what is wrong is said before the first.
   @Test func mistakesAreFoundBeforeTheTraining() throws {
     let clip = try ClipOnDisk(3)
     let twice = try run(clip.track("--mask", clip.mask(1), "--adapt", "100000"))
