@@ -102,11 +102,17 @@ struct EvaluateCommand: ParsableCommand {
 
     var configuration = engine.configuration(size: size, tracking)
     configuration.threads = threads
+    let pending = truth.sequences.filter { !folder.isFinished($0) }
+    let progress = EvaluationProgress(frames: pending.reduce(0) { $0 + $1.imageCount })
     let tracker = SequenceTracker(
       network: network, configuration: configuration,
       scoringProtocol: options.scoringProtocol,
-      adapt: adaptation.eachSequence(weights, threads: threads))
-    let wall = try track(truth, tracker, folder, workers: workers)
+      adapt: adaptation.eachSequence(weights, threads: threads) { [steps = adaptation.adapt] in
+        progress.show("adapting to \($0), step \($1) of \(steps)")
+      })
+    let skipped = truth.sequences.count - pending.count
+    if skipped > 0 { Message.note("\(skipped) finished sequences are kept") }
+    let wall = try track(pending, tracker, folder, progress, workers: workers)
     let speed = try folder.speed(of: truth)
     let rate = speed.seconds > 0 ? Double(speed.frames) / speed.seconds : 0
     let facts = [
@@ -187,40 +193,27 @@ struct EvaluateCommand: ParsableCommand {
   }
 
   private func track(
-    _ truth: TruthSet, _ tracker: SequenceTracker, _ folder: EvaluationFolder, workers: Int
+    _ pending: [TruthSet.Sequence], _ tracker: SequenceTracker, _ folder: EvaluationFolder,
+    _ progress: EvaluationProgress, workers: Int
   ) throws -> (frames: Int, seconds: Double) {
-    let pending = truth.sequences.filter { !folder.isFinished($0) }
-    let skipped = truth.sequences.count - pending.count
-    if skipped > 0 { Message.note("\(skipped) finished sequences are kept") }
-    let total = pending.reduce(0) { $0 + $1.imageCount }
-    let state = Mutex(TrackingState(bar: ProgressBar(total: total)))
     let next = Atomic<Int>(0)
     let start = ContinuousClock.now
     DispatchQueue.concurrentPerform(iterations: min(workers, max(1, pending.count))) { _ in
       while true {
         let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-        guard index < pending.count, state.withLock({ $0.failure == nil }) else { return }
+        guard index < pending.count, progress.goesOn else { return }
         let sequence = pending[index]
         do {
-          let speed = try tracker.track(sequence, into: folder.masks(of: sequence)) {
-            state.withLock {
-              $0.frames += 1
-              $0.bar.update($0.frames)
-              return $0.failure == nil && !StopSignal.isRequested
-            }
-          }
+          let speed = try tracker.track(
+            sequence, into: folder.masks(of: sequence), frameDone: progress.frameDone)
           guard let speed else { return }
           try folder.save(speed, of: sequence)
         } catch {
-          state.withLock { if $0.failure == nil { $0.failure = "\(error)" } }
+          progress.fail("\(error)")
         }
       }
     }
-    let (frames, failure) = state.withLock { state in
-      state.bar.finish("\(state.frames) frames tracked")
-      return (state.frames, state.failure)
-    }
-    if let failure { throw CommandFailure(failure) }
+    let frames = try progress.finish()
     if StopSignal.isRequested {
       Message.warning("stopped; finished sequences are kept, run the same command to go on")
       throw ExitCode(StopSignal.exitCode)
@@ -229,13 +222,52 @@ struct EvaluateCommand: ParsableCommand {
   }
 }
 
-/// What the workers share.
-private struct TrackingState: ~Copyable {
-  let bar: ProgressBar
-  var frames = 0
-  var failure: String?
+/// What the workers of an evaluation share: the bar, and the first failure, which stops them all.
+private final class EvaluationProgress: Sendable {
+  private struct State: ~Copyable {
+    let bar: ProgressBar
+    var frames = 0
+    var failure: String?
 
-  init(bar: sending ProgressBar) { self.bar = bar }
+    init(bar: sending ProgressBar) { self.bar = bar }
+  }
+
+  private let state: Mutex<State>
+
+  /// A bar of so many frames.
+  init(frames: Int) { state = Mutex(State(bar: ProgressBar(total: frames))) }
+
+  /// Whether nothing has failed and no signal has come.
+  var goesOn: Bool { state.withLock { $0.failure == nil } && !StopSignal.isRequested }
+
+  /// Counts a frame; returns `goesOn`.
+  func frameDone() -> Bool {
+    state.withLock {
+      $0.frames += 1
+      $0.bar.update($0.frames)
+    }
+    return goesOn
+  }
+
+  /// Says what is done meanwhile; returns `goesOn`.
+  func show(_ note: String) -> Bool {
+    state.withLock { $0.bar.update($0.frames, note: "  \(note)") }
+    return goesOn
+  }
+
+  func fail(_ reason: String) {
+    state.withLock { if $0.failure == nil { $0.failure = reason } }
+  }
+
+  /// Ends the bar's line; the number of frames, or the failure thrown.
+  func finish() throws -> Int {
+    let (frames, failure) = state.withLock { state in
+      state.bar.finish("\(state.frames) frames tracked")
+      return (state.frames, state.failure)
+    }
+    if let failure { throw CommandFailure(failure) }
+    return frames
+  }
 }
 
 /// The output of `evaluate` on disk.

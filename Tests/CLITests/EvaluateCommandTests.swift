@@ -101,4 +101,17 @@ import Testing
     #expect(throws: MediaError.self) { try run() }
     try run("--overwrite")
   }
+
+  /// 100,000 steps would take hours.
+  @Test func aFailureEndsTheAdaptationToAnotherSequence() throws {
+    for name in ["a", "b"] { try write(name, frames: 3, late: false) }
+    try "a\nb\n".write(
+      toFile: folder.path("set/ImageSets/2017/s.txt"), atomically: true, encoding: .utf8)
+    try FileManager.default.removeItem(atPath: folder.path + "/set/JPEGImages/48p/a")
+    let error = #expect(throws: CommandFailure.self) {
+      try run("--adapt", "100000", "--sequences", "2")
+    }
+    #expect(error?.description.contains("no images of 'a'") == true)
+    #expect(folder.names(in: "out/masks") == [])
+  }
 }

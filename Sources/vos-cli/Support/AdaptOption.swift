@@ -33,16 +33,16 @@ struct AdaptOption: ParsableArguments {
   }
 
   /// The network to track these frames' objects with: the given one, with a warning, where they are
-  /// nothing to learn from; `nil` when a signal ended the training.
+  /// nothing to learn from; `nil` when a signal or `goesOn`, called with the number of steps that are
+  /// done, ended the training.
   func network(
     _ weights: Checkpoint, for frames: [AnnotatedFrame], of clip: String, threads: Int,
-    progress: (Int) -> Void = { _ in }
+    goesOn: (_ step: Int) -> Bool
   ) throws -> Network? {
     let adapted: Checkpoint?
     do throws(TrainingError) {
       adapted = try Adaptation(steps: adapt, threads: threads).adapted(weights, to: frames) {
-        progress($0)
-        return !StopSignal.isRequested
+        goesOn($0) && !StopSignal.isRequested
       }
     } catch {
       Message.warning("\(clip): tracked without adaptation: \(error)")
@@ -52,11 +52,15 @@ struct AdaptOption: ParsableArguments {
   }
 
   /// The same for every sequence of a data set; `nil` without `--adapt`.
-  func eachSequence(_ weights: Checkpoint, threads: Int) -> SequenceTracker.Adapt? {
+  func eachSequence(
+    _ weights: Checkpoint, threads: Int,
+    goesOn: @escaping @Sendable (_ sequence: String, _ step: Int) -> Bool
+  ) -> SequenceTracker.Adapt? {
     guard adapt > 0 else { return nil }
     return { [self] sequence, frame, mask in
       try network(
-        weights, for: [AnnotatedFrame(frame, labels: mask)], of: sequence.name, threads: threads)
+        weights, for: [AnnotatedFrame(frame, labels: mask)], of: sequence.name, threads: threads
+      ) { goesOn(sequence.name, $0) }
     }
   }
 }

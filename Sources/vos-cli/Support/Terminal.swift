@@ -19,14 +19,14 @@ final class ProgressBar {
     self.done = done
   }
 
-  /// Draws the bar ten times a second at most.
-  func update(_ count: Int) {
+  /// Draws the bar, with a note after it, ten times a second at most.
+  func update(_ count: Int, note: String = "") {
     let now = ContinuousClock.now
     guard isTerminal, drawn.map({ now - $0 >= .milliseconds(100) }) ?? true else { return }
     drawn = now
     let line = Self.line(
       count: count, total: total, done: done, unit: unit, seconds: (now - start) / .seconds(1))
-    FileHandle.standardError.write(Data("\r\(line)\u{1b}[K".utf8))
+    FileHandle.standardError.write(Data("\r\(line)\(note)\u{1b}[K".utf8))
   }
 
   /// Ends the line with a last message.

@@ -100,8 +100,11 @@ final class TrackRun: PropagationOutput {
     let bar = ProgressBar(total: adaptation.adapt, unit: "steps")
     let start = ContinuousClock.now
     let adapted = try adaptation.network(
-      weights, for: frames, of: command.input, threads: Self.threads(command),
-      progress: bar.update)
+      weights, for: frames, of: command.input, threads: Self.threads(command)
+    ) {
+      bar.update($0)
+      return true
+    }
     let seconds = (ContinuousClock.now - start) / .seconds(1)
     adaptationSeconds = seconds
     bar.finish(String(format: "%.1f s for adapting", seconds))
