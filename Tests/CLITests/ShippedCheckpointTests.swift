@@ -11,7 +11,7 @@ import Testing
   static let folder = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Checkpoints").path
 
-  @Test(arguments: [("vos-mobile", 992_354), ("vos-mobile-lite", 819_634)])
+  @Test(arguments: [("vos-mobile", 992_354), ("vos-mobile-lite", 833_506)])
   func metadataIsTheOneInTheRepository(name: String, parameters: Int) throws {
     let checkpoint = try Checkpoint(path: Self.folder + "/\(name).safetensors")
     let metadata = try RepackCommand.metadata(fromJSON: Self.folder + "/\(name).json")

@@ -10,8 +10,11 @@ import Testing
 @Suite("Narrowing") struct NarrowingTests {
   private let folder = TemporaryFolder()
 
+  /// Narrower in the value encoder too than the preset of this name.
   private func lite() throws -> NetworkConfiguration {
-    try #require(NetworkConfiguration(preset: "vos-mobile-lite"))
+    var configuration = try #require(NetworkConfiguration(preset: "vos-mobile"))
+    configuration.decoderWidth = 0.5
+    return configuration
   }
 
   @Test func theSameWidthsChangeNothing() throws {

@@ -134,15 +134,15 @@ extension NetworkConfiguration {
 
   /// A configuration by its name; `nil` for others than `presets`.
   ///
-  /// All read the newest frame nearby and keep three frames in memory. `vos-mobile-lite` has a narrower
-  /// value encoder and decoder, `vos-mobile-plus` an atrous pyramid and a refinement head;
-  /// `vos-teacher` has a ResNet-18, wide values and decoder, and both.
+  /// All read the newest frame nearby and keep three frames in memory. `vos-mobile-lite` has a decoder
+  /// of half the width, `vos-mobile-plus` an atrous pyramid and a refinement head; `vos-teacher` has a
+  /// ResNet-18, wide values and decoder, and both.
   public init?(preset: String) {
     locality = 6
     memoryFrames = 3
     switch preset {
     case "vos-mobile": break
-    case "vos-mobile-lite": decoderWidth = 0.5
+    case "vos-mobile-lite": decoderChannels = [64, 32, 16]
     case "vos-mobile-plus":
       asppRates = [1, 3, 6]
       refinementChannels = 16
