@@ -108,7 +108,7 @@ struct EvaluateCommand: ParsableCommand {
       network: network, configuration: configuration,
       scoringProtocol: options.scoringProtocol,
       adapt: adaptation.eachSequence(weights, threads: threads) { [steps = adaptation.adapt] in
-        progress.show("adapting to \($0), step \($1) of \(steps)")
+        progress.show($1 < steps ? "adapting to \($0), \($1)/\(steps)" : nil)
       })
     let skipped = truth.sequences.count - pending.count
     if skipped > 0 { Message.note("\(skipped) finished sequences are kept") }
@@ -223,10 +223,11 @@ struct EvaluateCommand: ParsableCommand {
 }
 
 /// What the workers of an evaluation share: the bar, and the first failure, which stops them all.
-private final class EvaluationProgress: Sendable {
+final class EvaluationProgress: Sendable {
   private struct State: ~Copyable {
     let bar: ProgressBar
     var frames = 0
+    var note: String?
     var failure: String?
 
     init(bar: sending ProgressBar) { self.bar = bar }
@@ -244,14 +245,17 @@ private final class EvaluationProgress: Sendable {
   func frameDone() -> Bool {
     state.withLock {
       $0.frames += 1
-      $0.bar.update($0.frames)
+      $0.bar.update($0.frames, note: $0.note)
     }
     return goesOn
   }
 
-  /// Says what is done meanwhile; returns `goesOn`.
-  func show(_ note: String) -> Bool {
-    state.withLock { $0.bar.update($0.frames, note: "  \(note)") }
+  /// Draws the bar with a note from here on, or without; returns `goesOn`.
+  func show(_ note: String?) -> Bool {
+    state.withLock {
+      $0.note = note
+      $0.bar.update($0.frames, note: note)
+    }
     return goesOn
   }
 

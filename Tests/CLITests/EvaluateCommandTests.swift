@@ -104,14 +104,21 @@ import Testing
 
   /// 100,000 steps would take hours.
   @Test func aFailureEndsTheAdaptationToAnotherSequence() throws {
-    for name in ["a", "b"] { try write(name, frames: 3, late: false) }
-    try "a\nb\n".write(
-      toFile: folder.path("set/ImageSets/2017/s.txt"), atomically: true, encoding: .utf8)
-    try FileManager.default.removeItem(atPath: folder.path + "/set/JPEGImages/48p/a")
-    let error = #expect(throws: CommandFailure.self) {
-      try run("--adapt", "100000", "--sequences", "2")
-    }
-    #expect(error?.description.contains("no images of 'a'") == true)
-    #expect(folder.names(in: "out/masks") == [])
+    try write("a", frames: 3, late: false)
+    let truth = try TruthSet(folder: folder.path + "/set/Annotations/48p")
+    let mask = try MaskFile.read(
+      folder.path + "/set/Annotations/48p/a/00000.png", role: .given)
+    let progress = EvaluationProgress(frames: 3)
+    let options = try AdaptOption.parse(["--adapt", "100000"])
+    let adapt = try #require(
+      options.eachSequence(try Checkpoint(path: Self.checkpoint), threads: 1) { _, step in
+        if step == 2 { progress.fail("another sequence has no images") }
+        return progress.show("step \(step)")
+      })
+    let frame = Frame(size: size, pixels: [UInt8](repeating: 90, count: size.area * 3))
+    #expect(try adapt(truth.sequences[0], frame, mask) == nil)
+    #expect(!progress.goesOn && !progress.frameDone())
+    let error = #expect(throws: CommandFailure.self) { try progress.finish() }
+    #expect(error?.description == "another sequence has no images")
   }
 }

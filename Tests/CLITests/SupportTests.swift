@@ -49,6 +49,10 @@ import Testing
         == "[###############...............] 30/60  3.0 steps/s  0:10 left")
     // A container that promised too few frames.
     #expect(ProgressBar.line(count: 9, total: 8, done: 0, seconds: 0) == "9 frames  0.0 frames/s")
+    let note = "adapting to a sequence of a very long name, 12/60"
+    let noted = ProgressBar.line(count: 15, total: 60, done: 0, seconds: 3, note: note)
+    #expect(noted == "[#######.......................] 15/60  " + note.prefix(39))
+    #expect(noted.count == 79)
   }
 
   @Test func sizes() {

@@ -10,8 +10,8 @@ import Testing
 @Suite("Narrowing") struct NarrowingTests {
   private let folder = TemporaryFolder()
 
-  /// Narrower in the value encoder too than the preset of this name.
-  private func lite() throws -> NetworkConfiguration {
+  /// The default network with half the channels in decoder and value encoder.
+  private func halved() throws -> NetworkConfiguration {
     var configuration = try #require(NetworkConfiguration(preset: "vos-mobile"))
     configuration.decoderWidth = 0.5
     return configuration
@@ -38,8 +38,8 @@ import Testing
 
   @Test func shapesAreTheTargets() throws {
     let shipped = try Checkpoint(path: ShippedCheckpoint.path)
-    let narrow = try shipped.narrowed(to: lite())
-    try narrow.check(expected: ParameterSet(lite()).entries.map { ($0.name, $0.shape) })
+    let narrow = try shipped.narrowed(to: halved())
+    try narrow.check(expected: ParameterSet(halved()).entries.map { ($0.name, $0.shape) })
     var configuration = try Network(shipped).configuration
     configuration.decoderWidth = 0.5
     #expect(try Network(narrow).configuration == configuration)
@@ -52,7 +52,7 @@ import Testing
 
   @Test func theStrongestStayInOrder() throws {
     let shipped = try Checkpoint(path: ShippedCheckpoint.path)
-    let narrow = try shipped.narrowed(to: lite())
+    let narrow = try shipped.narrowed(to: halved())
     // A group of one layer: what a residual branch computes between its two projections.
     for layer in ["r16.0.a", "r8.1.a", "r4.0.a"] {
       let weight = try shipped.floats(layer + ".weight")
@@ -70,7 +70,7 @@ import Testing
     let entry = try #require(ParameterSet(NetworkConfiguration()).entry("s8.weight"))
     scaled.tensors[entry.name] = CheckpointTensor(
       shape: entry.shape, floats: try shipped.floats(entry.name).map { $0 * 1024 })
-    let other = try scaled.narrowed(to: lite())
+    let other = try scaled.narrowed(to: halved())
     for layer in ["u8", "r8.0.d", "r8.1.b"] {
       #expect(other.tensors[layer + ".bias"]?.bytes == narrow.tensors[layer + ".bias"]?.bytes)
     }
@@ -229,12 +229,12 @@ import Testing
     var recipe = Recipe()
     recipe.data = [try SyntheticData.davis(folder)]
     recipe.samples.size = 64
-    recipe.network = try lite()
+    recipe.network = try halved()
     recipe.initial = ShippedCheckpoint.path
     recipe.threads = 1
     let trainer = try Trainer(recipe, output: folder.path + "/o")
     let shipped = try Checkpoint(path: ShippedCheckpoint.path)
-    let narrow = try shipped.narrowed(to: lite())
+    let narrow = try shipped.narrowed(to: halved())
     #expect(trainer.notes.count == 1)
     let counts = "\(narrow.parameterCount) of \(shipped.parameterCount) parameters"
     #expect(trainer.notes[0].contains("strongest channels, \(counts)"))
@@ -253,21 +253,21 @@ import Testing
   }
 
   @Test func partsAreAddedAndChannelsTaken() throws {
-    var plus = try lite()
+    var plus = try halved()
     plus.asppRates = [1, 3]
     plus.refinementChannels = 8
     let shipped = try Checkpoint(path: ShippedCheckpoint.path)
     #expect(problem(plus, shipped) == "no error")
     let narrow = try shipped.narrowed(to: plus)
     #expect(narrow.names == shipped.names)
-    for (name, tensor) in try shipped.narrowed(to: lite()).tensors {
+    for (name, tensor) in try shipped.narrowed(to: halved()).tensors {
       #expect(narrow.tensors[name]?.bytes == tensor.bytes, "\(name)")
     }
   }
 
   @Test func whatDoesNotFitIsAnError() throws {
     let shipped = try Checkpoint(path: ShippedCheckpoint.path)
-    var partlyWider = try lite()
+    var partlyWider = try halved()
     partlyWider.decoderChannels = [128, 64, 80]
     #expect(
       problem(partlyWider, shipped)
@@ -292,15 +292,15 @@ import Testing
     // A description of other tensors; no numbers; integers.
     var changed = shipped
     changed.metadata["configuration"] = "{\"key_channels\": 65}"
-    #expect(try problem(lite(), changed).contains("tensor 'key.weight': expected shape [65, "))
+    #expect(try problem(halved(), changed).contains("tensor 'key.weight': expected shape [65, "))
     changed.metadata["configuration"] = "{\"key_channels\": 0}"
-    #expect(try problem(lite(), changed).contains("not all in 1"))
+    #expect(try problem(halved(), changed).contains("not all in 1"))
     changed = shipped
     changed.tensors["u8.bias"] = CheckpointTensor(
       shape: [64], floats: [Float](repeating: .nan, count: 64))
-    #expect(try problem(lite(), changed).contains("tensor 'u8.bias': expected finite"))
+    #expect(try problem(halved(), changed).contains("tensor 'u8.bias': expected finite"))
     let integers = URL(filePath: ShippedCheckpoint.path).deletingLastPathComponent()
       .appending(path: "vos-mobile-int8.safetensors").path
-    #expect(try problem(lite(), Checkpoint(path: integers)).contains("no tensor of this name"))
+    #expect(try problem(halved(), Checkpoint(path: integers)).contains("no tensor of this name"))
   }
 }

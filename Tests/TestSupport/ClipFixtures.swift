@@ -51,7 +51,7 @@ public enum ShippedCheckpoint {
   public static let path = folder + "/vos-mobile.safetensors"
   /// The network that training starts from: unlike the default one it stays what it is.
   public static let basePath = folder + "/recipes/vos-mobile-base.safetensors"
-  /// The default network before the present one; it stays what it is, too.
+  /// Another trained network of the default's shape; it stays what it is, too.
   public static let liteStartPath = folder + "/recipes/vos-mobile-lite-start.safetensors"
   /// The default network, loaded once.
   public static let network = Result { try Network(checkpoint: path) }

@@ -134,9 +134,9 @@ extension NetworkConfiguration {
 
   /// A configuration by its name; `nil` for others than `presets`.
   ///
-  /// All read the newest frame nearby and keep three frames in memory. `vos-mobile-lite` has a decoder
-  /// of half the width, `vos-mobile-plus` an atrous pyramid and a refinement head; `vos-teacher` has a
-  /// ResNet-18, wide values and decoder, and both.
+  /// All read the newest frame nearby and keep three frames in memory. `vos-mobile-lite` has a
+  /// decoder of half the width, `vos-mobile-plus` an atrous pyramid and a refinement head;
+  /// `vos-teacher` has a ResNet-18, wide values and decoder, and both.
   public init?(preset: String) {
     locality = 6
     memoryFrames = 3

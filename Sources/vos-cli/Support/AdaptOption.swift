@@ -32,9 +32,9 @@ struct AdaptOption: ParsableArguments {
         + "one or leave it out")
   }
 
-  /// The network to track these frames' objects with: the given one, with a warning, where they are
-  /// nothing to learn from; `nil` when a signal or `goesOn`, called with the number of steps that are
-  /// done, ended the training.
+  /// The network to track these frames' objects with: the given one, with a warning, where they
+  /// are nothing to learn from; `nil` when a signal or `goesOn`, called with the number of steps
+  /// that are done, ended the training.
   func network(
     _ weights: Checkpoint, for frames: [AnnotatedFrame], of clip: String, threads: Int,
     goesOn: (_ step: Int) -> Bool

@@ -19,14 +19,15 @@ final class ProgressBar {
     self.done = done
   }
 
-  /// Draws the bar, with a note after it, ten times a second at most.
-  func update(_ count: Int, note: String = "") {
+  /// Draws the bar, or with a note in place of speed and time, ten times a second at most.
+  func update(_ count: Int, note: String? = nil) {
     let now = ContinuousClock.now
     guard isTerminal, drawn.map({ now - $0 >= .milliseconds(100) }) ?? true else { return }
     drawn = now
     let line = Self.line(
-      count: count, total: total, done: done, unit: unit, seconds: (now - start) / .seconds(1))
-    FileHandle.standardError.write(Data("\r\(line)\(note)\u{1b}[K".utf8))
+      count: count, total: total, done: done, unit: unit, seconds: (now - start) / .seconds(1),
+      note: note)
+    FileHandle.standardError.write(Data("\r\(line)\u{1b}[K".utf8))
   }
 
   /// Ends the line with a last message.
@@ -35,9 +36,10 @@ final class ProgressBar {
     FileHandle.standardError.write(Data("\r\(message)\u{1b}[K\n".utf8))
   }
 
-  /// The bar's text after `seconds` seconds.
+  /// The bar's text after `seconds` seconds; with a note, cut to what fits into 80 columns.
   static func line(
-    count: Int, total: Int?, done: Int, unit: String = "frames", seconds: Double
+    count: Int, total: Int?, done: Int, unit: String = "frames", seconds: Double,
+    note: String? = nil
   ) -> String {
     let rate = seconds > 0 ? Double(count - done) / seconds : 0
     let speed = String(format: "%.1f \(unit)/s", rate)
@@ -46,6 +48,7 @@ final class ProgressBar {
     let filled = count * width / total
     let bar =
       String(repeating: "#", count: filled) + String(repeating: ".", count: width - filled)
+    if let note { return String("[\(bar)] \(count)/\(total)  \(note)".prefix(79)) }
     let left = rate > 0 ? Int((Double(total - count) / rate).rounded(.up)) : 0
     let time =
       left >= 3600
