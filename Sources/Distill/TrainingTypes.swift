@@ -14,7 +14,7 @@ public struct TrainingBatch: Sendable {
   ///
   /// A clip with fewer has empty masks for the others.
   public let objects: Int
-  /// Width W and height H, multiples of 16.
+  /// Width W and height H, multiples of 16; of 32 for networks of that stride.
   public let size: FrameSize
   /// `[B][T][H][W][3]`, RGB in -1…1.
   public var images: [Float]

@@ -95,7 +95,7 @@ struct BenchmarkCommand: ParsableCommand {
         stages[i].seconds.append(stage.seconds)
       }
     }
-    let input = configuration.networkSize(for: frameSize)
+    let input = configuration.networkSize(for: frameSize, network: network.configuration)
     let record = Record(
       step: TimeStatistics(step),
       stages: Dictionary(

@@ -105,7 +105,7 @@ struct InspectCommand: ParsableCommand {
     let network = try Network(file)
     var configuration = Tracker.Configuration()
     configuration.inputSize = .exact(asked)
-    let input = configuration.networkSize(for: asked)
+    let input = configuration.networkSize(for: asked, network: network.configuration)
     let kept = topK ?? network.configuration.topK
     let memory = memory ?? network.configuration.memoryFrames
     let cost = network.multiplyAdds(at: input, memoryFrames: memory, topK: kept)

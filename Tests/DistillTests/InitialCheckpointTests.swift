@@ -8,14 +8,16 @@ import Testing
 @testable import Distill
 
 @Suite("Initial checkpoints") struct InitialCheckpointTests {
-  /// Additions to the shipped network, and the prefix of their tensors.
+  /// Additions to the shipped network, and the prefix of the layers that add them.
   static let additions: [(prefix: String, configuration: NetworkConfiguration)] = {
     let shipped = (try? ShippedCheckpoint.network.get().configuration) ?? NetworkConfiguration()
     var refined = shipped
     refined.refinementChannels = 16
     var pyramid = shipped
     pyramid.asppRates = [1, 3, 6]
-    return [("h2.", refined), ("a16.", pyramid)]
+    var context = shipped
+    context.contextBlocks = 3
+    return [("h2.", refined), ("a16.", pyramid), ("c16.", context)]
   }()
 
   @Test(arguments: additions)
@@ -25,9 +27,11 @@ import Testing
     let shipped = try ShippedCheckpoint.network.get()
     var parameters = ParameterSet(configuration)
     parameters.initialize(seed: 3)
-    let notes = try parameters.load(initial: try Checkpoint(path: ShippedCheckpoint.path))
-    let added = parameters.entries.filter { $0.name.hasPrefix(prefix) }
+    let checkpoint = try Checkpoint(path: ShippedCheckpoint.path)
+    let notes = try parameters.load(initial: checkpoint)
+    let added = parameters.entries.filter { checkpoint.tensors[$0.name] == nil }
     #expect(added.count >= 4 && notes.count == added.count)
+    #expect(added.contains { $0.name.hasPrefix(prefix) })
     for (note, entry) in zip(notes, added) {
       #expect(note.contains("vos-mobile.safetensors has no \(entry.name) \(entry.shape)"))
       #expect(note.hasSuffix("zero") == entry.name.hasPrefix("\(prefix)b."))

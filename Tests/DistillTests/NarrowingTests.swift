@@ -91,7 +91,10 @@ import Testing
     wide.decoderChannels = [40, 16, 12]
     wide.valueEncoderChannels = [12, 20, 16]
     wide.refinementChannels = 11
-    return [(lite, .init()), (narrow, wide)]
+    var (deep, deeper) = (narrow, wide)
+    deep.contextBlocks = 3
+    deeper.contextBlocks = 3
+    return [(lite, .init()), (narrow, wide), (deep, deeper)]
   }()
 
   /// Channels that compute zero, in random places, go; the network that is left is the one before.
@@ -174,7 +177,7 @@ import Testing
     }
     var layers: [Layer] = [("k.features.0.0", "e0", ["image"])]
     var block = 0
-    for (row, count) in [1, 2, 3, 4, 3].enumerated() {
+    for (row, count) in [1, 2, 3, 4, 3, configuration.contextBlocks].enumerated() {
       for repetition in 0..<count {
         block += 1
         let name = "k.features.\(block).conv."
@@ -186,6 +189,7 @@ import Testing
       }
     }
     let (f4, f8, f16) = ("e2", "e3", "e5")
+    if configuration.contextBlocks > 0 { layers.append(("c16.b", f16, ["e6"])) }
     layers += [
       ("key", "key", [f16]), ("m1", "m1", ["mask", "others"]), ("m2", "m2", ["m1", f4]),
       ("m3", "m2", []), ("m4", "m4", ["m2", f8]), ("m5", "m4", []), ("m6", "value", ["m4", f16]),

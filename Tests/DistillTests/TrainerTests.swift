@@ -84,6 +84,10 @@ import Testing
     for (key, message) in [
       ("\"steps\": 0", "steps 0"), ("\"gradient_norm\": 0", "gradient_norm"),
       ("\"loss\": {\"omega\": 2}", "omega"), ("\"samples\": {\"size\": 100}", "samples.size 100"),
+      (
+        "\"samples\": {\"size\": 48}, \"network\": {\"context_blocks\": 1}",
+        "samples.size 48, expected a multiple of 32"
+      ),
       ("\"optimizer\": {\"beta1\": 1}", "beta1"), ("\"schedule\": {\"peak\": 0}", "peak"),
       ("\"initial\": \"a\", \"pretrained\": \"b\"", "exclude each other"),
     ] {

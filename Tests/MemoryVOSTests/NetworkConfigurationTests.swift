@@ -29,6 +29,31 @@ import Testing
       ])
   }
 
+  @Test(arguments: NetworkConfiguration.examples)
+  func inputsAreMultiplesOfTheStride(_ configuration: NetworkConfiguration) {
+    let graphs = NetworkGraphs(configuration)
+    #expect(graphs.keyEncoder.coarsestStride == configuration.stride)
+    for graph in [graphs.valueEncoder, graphs.decoder] {
+      #expect(configuration.stride % graph.coarsestStride == 0)
+    }
+  }
+
+  @Test func contextBlocksAreMobileNets() throws {
+    func problem(_ change: (inout NetworkConfiguration) -> Void) -> String {
+      var configuration = NetworkConfiguration()
+      change(&configuration)
+      return configuration.problem ?? ""
+    }
+    #expect(problem { $0.contextBlocks = 3 }.isEmpty)
+    #expect(problem { $0.contextBlocks = 4 }.contains("context_blocks 4"))
+    #expect(problem { $0.contextBlocks = -1 }.contains("context_blocks -1"))
+    #expect(
+      problem {
+        $0.encoder = .resNet18
+        $0.contextBlocks = 1
+      }.contains("only mobilenet_v2"))
+  }
+
   @Test func oldMetadataMeansWhatItMeant() throws {
     let json = "{\"key_channels\": 64, \"top_k\": 30}"
     let decoded = try JSONDecoder().decode(NetworkConfiguration.self, from: Data(json.utf8))
@@ -55,6 +80,71 @@ import Testing
     if preset != "vos-teacher" {
       #expect(total < 1.3 * 3.37e9 && network.parameterCount < 2_000_000)
     }
+  }
+}
+
+@Suite struct ContextTests {
+  /// f16 with context, from blocks 0…16 of ImageNet's weights and a projection of fixed numbers, in double
+  /// precision in NumPy.
+  @Test(arguments: EngineVariant.all)
+  func featuresAreNumPys(_ variant: EngineVariant) throws {
+    var configuration = NetworkConfiguration()
+    configuration.contextBlocks = 3
+    let graph = NetworkGraphs(configuration).keyEncoder
+    let encoder = try Checkpoint(
+      path: ShippedCheckpoint.folder + "/recipes/mobilenet_v2_imagenet.safetensors")
+    var tensors: [String: [Float]] = [:]
+    for parameter in graph.parameters {
+      tensors[parameter.name] =
+        switch parameter.name {
+        case "c16.b.weight":
+          (0..<96 * 160).map { index -> Float in
+            let (row, column) = (index / 160, index % 160)
+            return Float((row * 31 + column * 17) % 23 - 11) / 100
+          }
+        case "c16.b.bias": [Float](repeating: 0.25, count: 96)
+        case let name where name.hasPrefix("k."): try encoder.floats(String(name.dropFirst(2)))
+        default: [Float](repeating: 0, count: parameter.count)
+        }
+    }
+    let features = try Self.features(graph, Weights(tensors), variant)
+    let expected: [Float] = [
+      -5.80452, -0.43839, 0.09237, -2.7764, -2.84535, -5.39055, 0.08888, -2.54627, -3.93331,
+      -1.66395, 4.57118, 7.80672,
+    ]
+    let (step, count) = (features.count / 12, features.count)
+    let values = (0..<12).map { features[($0 * step * 7 + $0 * 13) % count] }
+    #expect(Difference(values, expected).maximum < 1e-4)
+    let norm = features.reduce(0) { $0 + Double($1) * Double($1) }.squareRoot()
+    #expect(abs(norm - 270.427063) < 3e-3)
+    // Without the projection they are MobileNetV2's at stride 16.
+    tensors["c16.b.weight"] = [Float](repeating: 0, count: 96 * 160)
+    tensors["c16.b.bias"] = [Float](repeating: 0, count: 96)
+    let plain = try Self.features(NetworkGraphs(.init()).keyEncoder, Weights(tensors), variant)
+    #expect(
+      Difference(try Self.features(graph, Weights(tensors), variant), plain).maximum < 1e-5)
+  }
+
+  private static func features(
+    _ graph: Graph, _ weights: Weights, _ variant: EngineVariant
+  ) throws -> [Float] {
+    let size = FrameSize(width: 96, height: 64)
+    var options = PlanOptions()
+    options.fusesChains = variant.fusesChains
+    let plan = Plan(
+      graph, size: size, weights: weights, kernels: Kernels(variant.instructionSet),
+      pool: ThreadPool(threadCount: variant.threads), options: options)
+    plan.inputs["image"]?.assign(patternImage(size))
+    plan.run()
+    return try #require(plan.outputs["f16"]).scalars
+  }
+}
+
+/// The image of the golden features, `[height][width][3]` in −1…1.
+private func patternImage(_ size: FrameSize) -> [Float] {
+  (0..<size.area * 3).map {
+    let (x, y, c) = ($0 / 3 % size.width, $0 / 3 / size.width, $0 % 3)
+    return Float((y * 37 + x * 91 + c * 53 + x * y * 7) % 256) / 127.5 - 1
   }
 }
 
@@ -108,15 +198,7 @@ private let weightsName = "weights/resnet18_imagenet_to_layer3.safetensors"
     let plan = Plan(
       graph, size: size, weights: Weights(tensors), kernels: Kernels(variant.instructionSet),
       pool: ThreadPool(threadCount: variant.threads), options: options)
-    var image: [Float] = []
-    for y in 0..<size.height {
-      for x in 0..<size.width {
-        for c in 0..<3 {
-          image.append(Float((y * 37 + x * 91 + c * 53 + x * y * 7) % 256) / 127.5 - 1)
-        }
-      }
-    }
-    plan.inputs["image"]?.assign(image)
+    plan.inputs["image"]?.assign(patternImage(size))
     plan.run()
     for golden in Self.golden {
       let features = try #require(plan.outputs[golden.name]).scalars

@@ -38,6 +38,9 @@ extension NetworkConfiguration {
     var residual = refined
     residual.encoder = .resNet18
     residual.asppRates = [2, 6, 7]
-    return [small, refined, scaled, residual]
+    var deep = small
+    deep.encoderWidth = 0.5
+    deep.contextBlocks = 2
+    return [small, refined, scaled, residual, deep]
   }()
 }

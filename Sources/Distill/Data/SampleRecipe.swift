@@ -2,7 +2,7 @@
 
 /// Size of samples and their augmentation.
 public struct SampleRecipe: Codable, Sendable, Hashable {
-  /// Side of the square samples in pixels, a multiple of 16.
+  /// Side of the square samples in pixels, a multiple of the network's stride.
   public var size = 256
   /// Samples in a batch.
   public var batch = 3

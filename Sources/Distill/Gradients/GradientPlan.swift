@@ -51,6 +51,10 @@ final class GradientPlan {
     _ graph: Graph, size: FrameSize, microBatch: Int, kernels: Kernels, pool: ThreadPool,
     extraOutputs: [Graph.Value] = [], rounding: [Graph.Value: RoundingRange] = [:]
   ) {
+    let stride = graph.coarsestStride
+    precondition(
+      size.width % stride == 0 && size.height % stride == 0,
+      "samples of \(size) at a stride of \(stride)")
     self.graph = graph
     self.size = size
     self.microBatch = microBatch

@@ -194,7 +194,7 @@ public final class Teaching {
     if options.withFeatures {
       let input = options.teacher.configuration(
         scale: options.teacher.scales[0], frameSize: size, threads: nil
-      ).networkSize(for: size)
+      ).networkSize(for: size, network: network.configuration)
       layout.features = (
         FrameSize(width: input.width / 4, height: input.height / 4), network.featureChannels
       )

@@ -86,6 +86,11 @@ public struct Recipe: Codable, Sendable, Hashable {
     guard data.contains(where: { $0.share > 0 }) else { return "data: every share is 0" }
     if let problem = network.problem { return "network: \(problem)" }
     if let problem = samples.problem { return problem }
+    guard samples.size % network.stride == 0 else {
+      return
+        "samples.size \(samples.size), expected a multiple of \(network.stride), the stride of a "
+        + "network with context_blocks \(network.contextBlocks)"
+    }
     if let problem = loss.problem { return "loss: \(problem)" }
     if let problem = teacher.problem { return "teacher: \(problem)" }
     if !teacher.checkpoint.isEmpty {

@@ -50,7 +50,7 @@ package final class Plan {
   private var boundInputs: [String: FeatureMap]
   private let pool: ThreadPool
 
-  /// Compiles `graph` for a network input of `size`, both sides multiples of 16.
+  /// Compiles `graph` for a network input of `size`, both sides multiples of the graph's coarsest stride.
   ///
   /// `bindings` and `byteBindings` are inputs that are results of other plans, read in place. With
   /// `quantized` parameters, the convolutions that these hold compute in bytes; of `byteOutputs`,
@@ -62,7 +62,10 @@ package final class Plan {
     quantized: QuantizedParameters? = nil, byteBindings: [String: ByteTensor] = [:],
     byteOutputs: Set<String> = [], inputsMayBeBytes: Bool = false
   ) {
-    precondition(size.width % 16 == 0 && size.height % 16 == 0, "a network input of \(size)")
+    let stride = graph.coarsestStride
+    precondition(
+      size.width % stride == 0 && size.height % stride == 0,
+      "a network input of \(size) at a stride of \(stride)")
     var compiler = PlanCompiler(
       graph: graph, size: size, options: options, quantized: quantized ?? .init())
     compiler.fuse()

@@ -1,6 +1,6 @@
-// The image encoder: MobileNetV2 (Sandler et al., CVPR 2018) up to stride 16, batch norm folded.
+// The image encoder: MobileNetV2 (Sandler et al., CVPR 2018) up to stride 16 or 32, batch norm folded.
 
-/// Blocks 0…13 of MobileNetV2 in torchvision's layout and names.
+/// Blocks 0…16 of MobileNetV2 in torchvision's layout and names.
 struct MobileNetV2 {
   /// The parameters' prefix, `k` in `vos-mobile`.
   let name: String
@@ -31,6 +31,26 @@ struct MobileNetV2 {
       }
     }
     return (blocks[3], blocks[6], blocks[13])
+  }
+
+  /// f16 `[h, w, C]` → f16 + b(blocks 14…13 + `count` of f16), the sum of the features at stride 16 and
+  /// those at stride 32, enlarged (Lin et al., "Feature Pyramid Networks", CVPR 2017, section 3).
+  ///
+  /// The projection b, `c16.b`, begins at zero, so that a trained network that is given these blocks
+  /// computes what it did before.
+  func appendContext(
+    to graph: inout GraphBuilder, _ f16: Graph.Value, blocks count: Int
+  ) -> Graph.Value {
+    guard count > 0 else { return f16 }
+    var x = f16
+    for index in 0..<count {
+      let block = InvertedResidual(
+        name: "\(name).features.\(14 + index)", channels: Self.scaled(160, by: width), expansion: 6,
+        stride: index == 0 ? 2 : 1)
+      x = block.append(to: &graph, x)
+    }
+    let context = graph.convolution("c16.b", [x], channels: graph.graph[f16].channels)
+    return graph.add(f16, graph.upsample(context, factor: 2))
   }
 
   /// The multiple of 8 nearest to `channels` · `width`, but not below 90 % of it (torchvision's

@@ -50,7 +50,12 @@ extension Network {
     return parts
   }
 
+  private static let contextLayers = [14, 15, 16].map { "k.features.\($0)." }
+
   private static func optionalPart(_ layer: String) -> String? {
+    if layer.hasPrefix("c16.") || contextLayers.contains(where: layer.hasPrefix) {
+      return "context"
+    }
     if layer.hasPrefix("a16.") { return "atrous pyramid" }
     if layer.hasPrefix("h2.") { return "refinement head" }
     return nil

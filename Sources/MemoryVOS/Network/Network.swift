@@ -44,7 +44,7 @@ public final class Network: Sendable {
   /// Number of trainable scalars.
   public var parameterCount: Int { graphs.parameters.reduce(0) { $0 + $1.count } }
 
-  /// Multiply-adds of one step at `size` (network input, multiples of 16): once per frame, and once
+  /// Multiply-adds of one step at `size` (network input, multiples of its stride): once per frame, and once
   /// per object, with `memoryFrames` frames in memory (affinity dense; read-out of `topK` entries,
   /// all of them for 0).
   public func multiplyAdds(

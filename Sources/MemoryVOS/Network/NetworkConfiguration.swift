@@ -31,6 +31,9 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
   public var decoderWidth = 1.0
   /// Dilations of an atrous pyramid in front of the decoder, such as 1, 3, 6; empty: it has none.
   public var asppRates: [Int] = []
+  /// Blocks of MobileNetV2 after those at stride 16, up to 3, whose features at stride 32 are added to
+  /// those at stride 16; 0: none.
+  public var contextBlocks = 0
   /// Channels of the refinement head at half resolution; 0: the network has none.
   public var refinementChannels = 0
   /// Entries per query that the memory read keeps; 0 keeps all.
@@ -59,11 +62,16 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
     valueEncoderChannels = try read(.valueEncoderChannels, defaults.valueEncoderChannels)
     decoderWidth = try read(.decoderWidth, defaults.decoderWidth)
     asppRates = try read(.asppRates, defaults.asppRates)
+    contextBlocks = try read(.contextBlocks, defaults.contextBlocks)
     refinementChannels = try read(.refinementChannels, defaults.refinementChannels)
     topK = try read(.topK, defaults.topK)
     locality = try read(.locality, defaults.locality)
     memoryFrames = try read(.memoryFrames, defaults.memoryFrames)
   }
+
+  /// Pixels of the network's input between the coarsest positions: both sides of the input are
+  /// multiples of it.
+  public var stride: Int { contextBlocks == 0 ? 16 : 32 }
 
   /// Channels of the features before the last layer, at stride 4.
   public var featureChannels: Int { scaledDecoderChannels.last ?? 0 }
@@ -96,6 +104,12 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
     guard encoder == .mobileNetV2 || encoderWidth == 1 else {
       return "encoder_width \(encoderWidth): only mobilenet_v2 has widths"
     }
+    guard (0...3).contains(contextBlocks) else {
+      return "context_blocks \(contextBlocks), not in 0…3"
+    }
+    guard encoder == .mobileNetV2 || contextBlocks == 0 else {
+      return "context_blocks \(contextBlocks): only mobilenet_v2 has them"
+    }
     guard asppRates.count <= 8, Set(asppRates).count == asppRates.count,
       asppRates.allSatisfy({ (1...64).contains($0) })
     else { return "aspp_rates \(asppRates), not up to 8 different ones in 1…64" }
@@ -121,6 +135,7 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
     case valueEncoderChannels = "value_encoder_channels"
     case decoderWidth = "decoder_width"
     case asppRates = "aspp_rates"
+    case contextBlocks = "context_blocks"
     case refinementChannels = "refinement_channels"
     case topK = "top_k"
     case locality
@@ -130,12 +145,15 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
 
 extension NetworkConfiguration {
   /// The names that `init(preset:)` knows.
-  public static let presets = ["vos-mobile", "vos-mobile-lite", "vos-mobile-plus", "vos-teacher"]
+  public static let presets = [
+    "vos-mobile", "vos-mobile-lite", "vos-mobile-context", "vos-mobile-plus", "vos-teacher",
+  ]
 
   /// A configuration by its name; `nil` for others than `presets`.
   ///
   /// All read the newest frame nearby and keep three frames in memory. `vos-mobile-lite` has a
-  /// decoder of half the width, `vos-mobile-plus` an atrous pyramid and a refinement head;
+  /// decoder of half the channels, `vos-mobile-context` features at stride 32,
+  /// `vos-mobile-plus` an atrous pyramid and a refinement head;
   /// `vos-teacher` has a ResNet-18, wide values and decoder, and both.
   public init?(preset: String) {
     locality = 6
@@ -143,6 +161,7 @@ extension NetworkConfiguration {
     switch preset {
     case "vos-mobile": break
     case "vos-mobile-lite": decoderChannels = [64, 32, 16]
+    case "vos-mobile-context": contextBlocks = 3
     case "vos-mobile-plus":
       asppRates = [1, 3, 6]
       refinementChannels = 16

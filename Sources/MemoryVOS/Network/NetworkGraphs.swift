@@ -39,12 +39,14 @@ package struct NetworkGraphs: Sendable {
   ) -> (Graph, FeatureChannels) {
     var graph = GraphBuilder()
     let image = graph.input("image", channels: 3, stride: 1)
-    let (f4, f8, f16) =
-      switch configuration.encoder {
-      case .mobileNetV2:
-        MobileNetV2(name: "k", width: configuration.encoderWidth).append(to: &graph, image: image)
-      case .resNet18: ResNet18(name: "k").append(to: &graph, image: image)
-      }
+    var (f4, f8, f16): (Graph.Value, Graph.Value, Graph.Value)
+    switch configuration.encoder {
+    case .mobileNetV2:
+      let encoder = MobileNetV2(name: "k", width: configuration.encoderWidth)
+      (f4, f8, f16) = encoder.append(to: &graph, image: image)
+      f16 = encoder.appendContext(to: &graph, f16, blocks: configuration.contextBlocks)
+    case .resNet18: (f4, f8, f16) = ResNet18(name: "k").append(to: &graph, image: image)
+    }
     let key = graph.convolution("key", [f16], channels: configuration.keyChannels, kernel: 3)
     if let head = refinementHead(configuration) {
       graph.output("f2", head.appendSkip(to: &graph, image: image))

@@ -57,8 +57,8 @@ final class TrackerSession {
     observer: ((_ value: String, _ map: FeatureMap) -> Void)? = nil
   ) throws(TrackerError) {
     self.frameSize = frameSize
-    networkSize = try Self.checkedSize(configuration, frameSize)
-    largestZoom = configuration.largestZoom(for: frameSize)
+    networkSize = try Self.checkedSize(configuration, frameSize, network.configuration)
+    largestZoom = configuration.largestZoom(for: frameSize, input: networkSize)
     viewport = Viewport(frameSize)
     memoryFrames = configuration.memoryFrames ?? network.configuration.memoryFrames
     keepsStrays = configuration.keepsStrays
@@ -102,7 +102,7 @@ final class TrackerSession {
   private static let largestInput = 16 << 20
 
   private static func checkedSize(
-    _ configuration: Tracker.Configuration, _ frameSize: FrameSize
+    _ configuration: Tracker.Configuration, _ frameSize: FrameSize, _ network: NetworkConfiguration
   ) throws(TrackerError) -> FrameSize {
     guard configuration.memoryFrames ?? 1 >= 1 else {
       throw .init("a memory of \(configuration.memoryFrames ?? 0) frames: at least 1 is needed")
@@ -122,7 +122,7 @@ final class TrackerSession {
     if case .shortSide(let side) = configuration.inputSize, !(16...4096).contains(side) {
       throw .init("a network input of \(side) pixels: 16 to 4096 are possible")
     }
-    let size = configuration.networkSize(for: frameSize)
+    let size = configuration.networkSize(for: frameSize, network: network)
     guard size.area <= largestInput else {
       throw .init(
         "frames of \(frameSize) need a network input of \(size), more than \(largestInput) pixels; "

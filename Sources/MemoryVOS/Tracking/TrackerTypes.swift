@@ -7,10 +7,10 @@ extension Tracker {
   public struct Configuration: Sendable, Hashable {
     /// Size of the network's input.
     public enum InputSize: Sendable, Hashable {
-      /// The short side in pixels, rounded up to a multiple of 16; the long side keeps the frame's
-      /// aspect and is rounded up too.
+      /// The short side in pixels, rounded up to a multiple of the network's stride, 16 or 32; the
+      /// long side keeps the frame's aspect and is rounded up too.
       case shortSide(Int)
-      /// Height and width, each rounded up to a multiple of 16.
+      /// Height and width, each rounded up to a multiple of the stride.
       case exact(FrameSize)
     }
 
@@ -47,23 +47,23 @@ extension Tracker {
     /// The defaults.
     public init() {}
 
-    /// How much the network's input can be enlarged further for frames of `size`.
-    func largestZoom(for size: FrameSize) -> Double {
-      let input = networkSize(for: size)
+    /// How much a network `input` can be enlarged further for frames of `size`.
+    func largestZoom(for size: FrameSize, input: FrameSize) -> Double {
       let present = max(
         Double(input.width) / Double(size.width), Double(input.height) / Double(size.height))
       return max(1, zoomLimit / present)
     }
 
-    /// The network input for frames of `size`.
-    public func networkSize(for size: FrameSize) -> FrameSize {
-      func up(_ value: Int) -> Int { (value + 15) / 16 * 16 }
+    /// The input of `network` for frames of `size`.
+    public func networkSize(for size: FrameSize, network: NetworkConfiguration) -> FrameSize {
+      let stride = network.stride
+      func up(_ value: Int) -> Int { (value + stride - 1) / stride * stride }
       switch inputSize {
       case .exact(let size): return FrameSize(width: up(size.width), height: up(size.height))
       case .shortSide(let side):
         let short = up(side)
         let (least, most) = (min(size.width, size.height), max(size.width, size.height))
-        let long = (most * short + least * 16 - 1) / (least * 16) * 16
+        let long = (most * short + least * stride - 1) / (least * stride) * stride
         return size.width < size.height
           ? FrameSize(width: short, height: long) : FrameSize(width: long, height: short)
       }

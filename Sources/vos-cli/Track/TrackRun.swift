@@ -134,13 +134,13 @@ final class TrackRun: PropagationOutput {
     }
     if command.further.json {
       let configuration = command.engine.configuration(size: command.size, command.tracking)
-      let network = configuration.networkSize(for: source.size)
+      let input = configuration.networkSize(for: source.size, network: network.configuration)
       try JSONOutput.print(
         statistics.summary(
           TrackSummary.Run(
             input: command.input, output: command.output, checkpoint: checkpoint,
             frameSize: "\(source.size.height)x\(source.size.width)",
-            networkInput: "\(network.height)x\(network.width)", frames: done,
+            networkInput: "\(input.height)x\(input.width)", frames: done,
             framesResumed: before, framesLost: source.lostFrames, interrupted: !finished,
             seconds: JSONOutput.rounded(seconds),
             adaptationSeconds: adaptationSeconds.map { JSONOutput.rounded($0) })))

@@ -253,8 +253,9 @@ private func id(_ label: UInt8) throws -> ObjectID { try #require(ObjectID(label
 
   @Test func networkSizesFollowTheFrame() {
     var configuration = Tracker.Configuration()
+    var network = NetworkConfiguration()
     func size(_ width: Int, _ height: Int) -> FrameSize {
-      configuration.networkSize(for: FrameSize(width: width, height: height))
+      configuration.networkSize(for: FrameSize(width: width, height: height), network: network)
     }
     #expect(size(854, 480) == FrameSize(width: 864, height: 480))
     #expect(size(480, 854) == FrameSize(width: 480, height: 864))
@@ -264,5 +265,15 @@ private func id(_ label: UInt8) throws -> ObjectID { try #require(ObjectID(label
     #expect(size(100, 100) == FrameSize(width: 256, height: 256))
     configuration.inputSize = .exact(FrameSize(width: 17, height: 32))
     #expect(size(854, 480) == FrameSize(width: 32, height: 32))
+
+    // Features at stride 32.
+    network.contextBlocks = 1
+    #expect(size(854, 480) == FrameSize(width: 32, height: 32))
+    configuration.inputSize = .exact(FrameSize(width: 48, height: 33))
+    #expect(size(854, 480) == FrameSize(width: 64, height: 64))
+    configuration.inputSize = .shortSide(240)
+    #expect(size(432, 240) == FrameSize(width: 480, height: 256))
+    configuration.inputSize = .shortSide(480)
+    #expect(size(480, 854) == FrameSize(width: 480, height: 864))
   }
 }

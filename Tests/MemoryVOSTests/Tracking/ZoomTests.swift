@@ -101,7 +101,9 @@ import Testing
   @Test func enlargementCountsFromTheSource() {
     var configuration = Tracker.Configuration()
     func largest(_ width: Int, _ height: Int) -> Double {
-      configuration.largestZoom(for: FrameSize(width: width, height: height))
+      let size = FrameSize(width: width, height: height)
+      let input = configuration.networkSize(for: size, network: .init())
+      return configuration.largestZoom(for: size, input: input)
     }
     #expect(abs(largest(1920, 1080) - 2.78) < 0.01)
     #expect(abs(largest(854, 480) - 1.24) < 0.01)
