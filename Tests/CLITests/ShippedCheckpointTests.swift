@@ -28,15 +28,21 @@ import Testing
   @Test func recipesAreComplete() throws {
     let base = ["--init", Self.folder + "/recipes/vos-mobile-base.safetensors"]
     for (name, arguments) in [
-      ("base", []), ("lookalikes", base), ("rendered", base), ("decay", base), ("lite", []),
-      ("qat", []),
+      ("base", []), ("context", []), ("lookalikes", base), ("rendered", base), ("decay", base),
+      ("lite", []), ("qat", []),
     ] {
       let path = Self.folder + "/recipes/vos-mobile-\(name).json"
       let options = try TrainingOptions.parse([path, "--output", "x"] + arguments)
       let (recipe, folder) = try options.read()
-      let start = recipe.initial.isEmpty ? recipe.pretrained : recipe.initial
-      let startPath = start.hasPrefix("/") ? start : folder + "/" + start
-      #expect(try !Checkpoint(path: startPath).tensors.isEmpty)
+      func start(_ name: String) throws -> Checkpoint {
+        try Checkpoint(path: name.hasPrefix("/") ? name : folder + "/" + name)
+      }
+      if recipe.initial.isEmpty {
+        var parameters = ParameterSet(recipe.network)
+        try parameters.load(pretrained: start(recipe.pretrained), prefix: "k.")
+      } else {
+        #expect(try !start(recipe.initial).tensors.isEmpty)
+      }
       for set in recipe.data where set.kind != .davis {
         #expect(try !Data(contentsOf: URL(filePath: folder + "/" + set.list)).isEmpty)
       }

@@ -8,8 +8,8 @@ import Testing
 @testable import Distill
 
 @Suite("Initial checkpoints") struct InitialCheckpointTests {
-  /// Additions to the shipped network, and the prefix of the layers that add them.
-  static let additions: [(prefix: String, configuration: NetworkConfiguration)] = {
+  /// Additions to the shipped network, and how the names of their tensors begin.
+  static let additions: [(prefixes: [String], configuration: NetworkConfiguration)] = {
     let shipped = (try? ShippedCheckpoint.network.get().configuration) ?? NetworkConfiguration()
     var refined = shipped
     refined.refinementChannels = 16
@@ -17,37 +17,54 @@ import Testing
     pyramid.asppRates = [1, 3, 6]
     var context = shipped
     context.contextBlocks = 3
-    return [("h2.", refined), ("a16.", pyramid), ("c16.", context)]
+    let blocks = (14...16).map { "k.features.\($0)." }
+    return [(["h2."], refined), (["a16."], pyramid), (["c16."] + blocks, context)]
   }()
 
   @Test(arguments: additions)
   func anAdditionChangesNothingAtFirst(
-    prefix: String, configuration: NetworkConfiguration
+    prefixes: [String], configuration: NetworkConfiguration
   ) throws {
     let shipped = try ShippedCheckpoint.network.get()
     var parameters = ParameterSet(configuration)
     parameters.initialize(seed: 3)
-    let checkpoint = try Checkpoint(path: ShippedCheckpoint.path)
-    let notes = try parameters.load(initial: checkpoint)
-    let added = parameters.entries.filter { checkpoint.tensors[$0.name] == nil }
+    let notes = try parameters.load(initial: try Checkpoint(path: ShippedCheckpoint.path))
+    let added = parameters.entries.filter { prefixes.contains(where: $0.name.hasPrefix) }
     #expect(added.count >= 4 && notes.count == added.count)
-    #expect(added.contains { $0.name.hasPrefix(prefix) })
     for (note, entry) in zip(notes, added) {
       #expect(note.contains("vos-mobile.safetensors has no \(entry.name) \(entry.shape)"))
-      #expect(note.hasSuffix("zero") == entry.name.hasPrefix("\(prefix)b."))
+      #expect(note.hasSuffix("zero") == entry.name.hasPrefix("\(prefixes[0])b."))
     }
     var tensors = parameters.tensors
     let extended = try Network(Checkpoint(metadata: Self.metadata(configuration), tensors: tensors))
     #expect(try Self.difference(extended, shipped) < 1e-4)
 
     // The comparison sees the addition as soon as its last layer is not zero.
-    for name in tensors.keys where name.hasPrefix("\(prefix)b.") {
+    for name in tensors.keys where name.hasPrefix("\(prefixes[0])b.") {
       let shape = tensors[name]?.shape ?? []
       tensors[name] = CheckpointTensor(
         shape: shape, floats: [Float](repeating: 0.3, count: shape.reduce(1, *)))
     }
     let changed = try Network(Checkpoint(metadata: Self.metadata(configuration), tensors: tensors))
     #expect(try Self.difference(changed, shipped) > 1e-3)
+  }
+
+  @Test func contextFromThePretrainedEncoder() throws {
+    let (_, configuration) = Self.additions[2]
+    let initial = try Checkpoint(path: ShippedCheckpoint.path)
+    let encoder = try Checkpoint(
+      path: ShippedCheckpoint.folder + "/recipes/mobilenet_v2_imagenet.safetensors")
+    var parameters = ParameterSet(configuration)
+    parameters.initialize(seed: 3)
+    let notes = try parameters.load(initial: initial, over: encoder)
+    for entry in parameters.entries where entry.name.hasPrefix("k.") {
+      let isOld = initial.tensors[entry.name] != nil
+      let expected =
+        try isOld ? initial.floats(entry.name) : encoder.floats(String(entry.name.dropFirst(2)))
+      #expect(parameters[entry.name] == expected, "\(entry.name)")
+    }
+    #expect(notes.count { $0.hasSuffix("starts as in \(encoder.path)") } == 18)
+    #expect(notes.count { $0.hasSuffix("at zero") } == 2 && notes.count == 20)
   }
 
   static func metadata(_ configuration: NetworkConfiguration) throws -> [String: String] {

@@ -50,6 +50,10 @@ import Testing
       #expect(text.contains(message) && text.contains("network.encoder_width"), "\(text)")
     }
     #expect(problem(.init(), encoder(residual)).contains("features.0.0.weight"))
+    var context = NetworkConfiguration()
+    context.contextBlocks = 2
+    let text = problem(context, full)
+    #expect(text.contains("features.14.conv.0.0") && text.contains("network.context_blocks"))
   }
 
   @Test(

@@ -89,7 +89,6 @@ import Testing
         "samples.size 48, expected a multiple of 32"
       ),
       ("\"optimizer\": {\"beta1\": 1}", "beta1"), ("\"schedule\": {\"peak\": 0}", "peak"),
-      ("\"initial\": \"a\", \"pretrained\": \"b\"", "exclude each other"),
     ] {
       #expect(problem("{\(data), \(key)}").contains(message), "\(key)")
     }

@@ -38,12 +38,16 @@ extension ParameterSet {
   /// `mr.0.b`, `r16.1.b`, `h2.b` and the like: what a layer called b computes is added to something.
   private func isResidualEnd(_ layer: String) -> Bool { layer.hasSuffix(".b") }
 
-  /// Takes the tensors of a checkpoint of this network, or of one that lacks some of its parts.
+  /// Takes the tensors of a checkpoint of this network, or of one that lacks some of its parts; what
+  /// it lacks of the image encoder is `pretrained`'s, if there is one.
   ///
-  /// - Returns: one line for each tensor that the checkpoint lacks and that keeps its value.
+  /// - Returns: one line for each tensor that the checkpoint lacks.
   /// - Throws: `CheckpointError` when a tensor is unknown, mis-shaped or not finite, or when there is
   ///   none at all.
-  public mutating func load(initial checkpoint: Checkpoint) throws(CheckpointError) -> [String] {
+  public mutating func load(
+    initial checkpoint: Checkpoint, over pretrained: Checkpoint? = nil
+  ) throws(CheckpointError) -> [String] {
+    if let pretrained { try load(pretrained: pretrained, prefix: Self.encoderPrefix) }
     let known = entries.filter { checkpoint.tensors[$0.name] != nil }
     try checkpoint.check(expected: (known.isEmpty ? entries : known).map { ($0.name, $0.shape) })
     var notes: [String] = []
@@ -51,14 +55,20 @@ extension ParameterSet {
       if checkpoint.tensors[entry.name] != nil {
         self[entry.name] = try checkpoint.floats(entry.name)
       } else {
-        let isZero = self[entry.name].allSatisfy { $0 == 0 }
-        notes.append(
-          "\(checkpoint.path) has no \(entry.name) \(entry.shape): it starts at "
-            + (isZero ? "zero" : "random values"))
+        let start =
+          if let pretrained, entry.name.hasPrefix(Self.encoderPrefix) {
+            "as in \(pretrained.path)"
+          } else if self[entry.name].allSatisfy({ $0 == 0 }) { "at zero" } else {
+            "at random values"
+          }
+        notes.append("\(checkpoint.path) has no \(entry.name) \(entry.shape): it starts \(start)")
       }
     }
     return notes
   }
+
+  /// What the names of an image encoder's parameters begin with.
+  static let encoderPrefix = "k."
 
   /// Takes the tensors of a checkpoint that this network has under `prefix` + their names, such as an
   /// image encoder's.
@@ -74,7 +84,9 @@ extension ParameterSet {
         throw CheckpointError(
           path: checkpoint.path, tensor: name, expected: "shape \(entry.shape)",
           found: checkpoint.tensors[name].map { "shape \($0.shape)" } ?? "no such tensor",
-          suggestion: "network.encoder and network.encoder_width must be the pretrained encoder's")
+          suggestion:
+            "network.encoder and network.encoder_width must be the pretrained encoder's, and it "
+            + "must hold network.context_blocks blocks from features.14 on")
       }
       self[entry.name] = try checkpoint.floats(name)
     }

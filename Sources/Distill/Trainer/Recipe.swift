@@ -118,9 +118,6 @@ public struct Recipe: Codable, Sendable, Hashable {
       return "threads \(threads) (0…1024), loader_threads \(loaderThreads) (1…64)"
     }
     guard (0...1 << 20).contains(cacheMegabytes) else { return "cache_megabytes \(cacheMegabytes)" }
-    guard initial.isEmpty || pretrained.isEmpty else {
-      return "'initial' and 'pretrained' exclude each other: a whole checkpoint holds its encoder"
-    }
     return nil
   }
 

@@ -117,6 +117,8 @@ public final class Trainer {
     parameters.initialize(seed: recipe.seed)
     func path(_ name: String) -> String { name.hasPrefix("/") ? name : folder + "/" + name }
     do throws(CheckpointError) {
+      let pretrained =
+        recipe.pretrained.isEmpty ? nil : try Checkpoint(path: path(recipe.pretrained))
       if !recipe.initial.isEmpty {
         let whole = try Checkpoint(path: path(recipe.initial))
         let initial = try whole.narrowed(to: recipe.network)
@@ -125,10 +127,9 @@ public final class Trainer {
             "\(whole.path) is wider: started from its strongest channels, "
               + "\(initial.parameterCount) of \(whole.parameterCount) parameters")
         }
-        notes += try parameters.load(initial: initial)
-      } else if !recipe.pretrained.isEmpty {
-        try parameters.load(
-          pretrained: try Checkpoint(path: path(recipe.pretrained)), prefix: "k.")
+        notes += try parameters.load(initial: initial, over: pretrained)
+      } else if let pretrained {
+        try parameters.load(pretrained: pretrained, prefix: ParameterSet.encoderPrefix)
       }
     } catch { throw TrainingError("\(error)") }
     return (parameters, notes)

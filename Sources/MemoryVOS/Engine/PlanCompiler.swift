@@ -187,7 +187,10 @@ struct PlanCompiler {
           continue
         }
         converted.append(step)
-        if isRead(value, asBytes: true) { converted.append(.conversion(value, .toBytes)) }
+        if isRead(value, asBytes: true) {
+          converted.append(.conversion(value, .toBytes))
+          if mayStay.contains(value) { byteOutputs.insert(value) }
+        }
         continue
       }
       let last = chain[chain.count - 1]

@@ -98,7 +98,7 @@ extension PlanCompiler {
     var options = PlanOptions()
     options.fusesChains = false
     var compiler = PlanCompiler(
-      graph: graph, size: FrameSize(width: 16, height: 16), options: options, quantized: .init())
+      graph: graph, size: graph.smallestInput, options: options, quantized: .init())
     compiler.fuse()
     return compiler
   }

@@ -54,6 +54,9 @@ package struct Graph: Sendable {
   /// The largest stride of any result: both sides of a network input are multiples of it.
   package var coarsestStride: Int { nodes.map(\.stride).max() ?? 1 }
 
+  /// The smallest network input.
+  package var smallestInput: FrameSize { FrameSize(width: coarsestStride, height: coarsestStride) }
+
   /// How many operations read each value; an output of the graph counts as one more reader.
   package var readerCounts: [Int] {
     var counts = [Int](repeating: 0, count: nodes.count)

@@ -1,6 +1,6 @@
 // The image encoder: MobileNetV2 (Sandler et al., CVPR 2018) up to stride 16 or 32, batch norm folded.
 
-/// Blocks 0…16 of MobileNetV2 in torchvision's layout and names.
+/// Blocks of MobileNetV2 in torchvision's layout and names: 0…13, and 14…16 for context.
 struct MobileNetV2 {
   /// The parameters' prefix, `k` in `vos-mobile`.
   let name: String
@@ -33,7 +33,7 @@ struct MobileNetV2 {
     return (blocks[3], blocks[6], blocks[13])
   }
 
-  /// f16 `[h, w, C]` → f16 + b(blocks 14…13 + `count` of f16), the sum of the features at stride 16 and
+  /// f16 `[h, w, C]` → f16 + b(`count` blocks from 14 on), the sum of the features at stride 16 and
   /// those at stride 32, enlarged (Lin et al., "Feature Pyramid Networks", CVPR 2017, section 3).
   ///
   /// The projection b, `c16.b`, begins at zero, so that a trained network that is given these blocks
@@ -45,12 +45,17 @@ struct MobileNetV2 {
     var x = f16
     for index in 0..<count {
       let block = InvertedResidual(
-        name: "\(name).features.\(14 + index)", channels: Self.scaled(160, by: width), expansion: 6,
+        name: Self.contextLayer(name, index), channels: Self.scaled(160, by: width), expansion: 6,
         stride: index == 0 ? 2 : 1)
       x = block.append(to: &graph, x)
     }
     let context = graph.convolution("c16.b", [x], channels: graph.graph[f16].channels)
     return graph.add(f16, graph.upsample(context, factor: 2))
+  }
+
+  /// What the names of a context block's parameters begin with.
+  static func contextLayer(_ name: String, _ index: Int) -> String {
+    "\(name).features.\(14 + index)"
   }
 
   /// The multiple of 8 nearest to `channels` · `width`, but not below 90 % of it (torchvision's

@@ -50,7 +50,9 @@ extension Network {
     return parts
   }
 
-  private static let contextLayers = [14, 15, 16].map { "k.features.\($0)." }
+  private static let contextLayers = (0..<3).map {
+    MobileNetV2.contextLayer("k", $0) + "."
+  }
 
   private static func optionalPart(_ layer: String) -> String? {
     if layer.hasPrefix("c16.") || contextLayers.contains(where: layer.hasPrefix) {

@@ -8,7 +8,7 @@
 public struct NetworkConfiguration: Sendable, Hashable, Codable {
   /// What computes the image's features.
   public enum Encoder: String, Sendable, Codable, CaseIterable {
-    /// MobileNetV2's first 14 blocks (Sandler et al., CVPR 2018).
+    /// MobileNetV2's first 14 blocks (Sandler et al., CVPR 2018), and `contextBlocks` more.
     case mobileNetV2 = "mobilenet_v2"
     /// ResNet-18 up to stride 16 (He et al., CVPR 2016), normalising the image as ImageNet's weights
     /// expect: for teachers.
@@ -71,7 +71,7 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
 
   /// Pixels of the network's input between the coarsest positions: both sides of the input are
   /// multiples of it.
-  public var stride: Int { contextBlocks == 0 ? 16 : 32 }
+  public var stride: Int { encoder == .mobileNetV2 && contextBlocks > 0 ? 32 : 16 }
 
   /// Channels of the features before the last layer, at stride 4.
   public var featureChannels: Int { scaledDecoderChannels.last ?? 0 }

@@ -139,8 +139,7 @@ extension PlanCompiler {
     var options = PlanOptions()
     options.fusesChains = false
     var compiler = PlanCompiler(
-      graph: graph, size: FrameSize(width: 16, height: 16), options: options,
-      quantized: parameters)
+      graph: graph, size: graph.smallestInput, options: options, quantized: parameters)
     compiler.fuse()
     compiler.convert(byteInputs: [], byteOutputs: NetworkGraphs.features)
     return Set(compiler.steps.map(compiler.result).filter(\.isByte).map(\.value))

@@ -35,14 +35,50 @@ enum QuantizedFixture {
     #expect(features(of: network, variant) == features(of: network, reference))
   }
 
-  private func features(of network: Network, _ variant: EngineVariant) -> [String: [UInt8]] {
+  /// The base network with ImageNet's encoder and context of fixed numbers, all in integers and with one layer of the decoder in
+  /// floats: the features at stride 16 are a sum in floats, converted once.
+  @Test(arguments: EngineVariant.all, [0, 1])
+  func featuresWithContextAreBytes(_ variant: EngineVariant, _ index: Int) throws {
+    let network = try Network(Self.context.get()[index])
+    let reference = EngineVariant(instructionSet: .scalar, fusesChains: false, threads: 1)
+    let size = QuantizedFixture.size
+    #expect(features(of: network, variant, size) == features(of: network, reference, size))
+  }
+
+  private static let context = Result {
+    let folder = TemporaryFolder()
+    var checkpoint = try Checkpoint(path: ShippedCheckpoint.basePath)
+    let encoder = try Checkpoint(
+      path: ShippedCheckpoint.folder + "/recipes/mobilenet_v2_imagenet.safetensors")
+    var configuration = try Network(checkpoint).configuration
+    configuration.contextBlocks = 3
+    checkpoint.metadata["configuration"] = String(
+      decoding: try JSONEncoder().encode(configuration), as: UTF8.self)
+    for (name, tensor) in encoder.tensors { checkpoint.tensors["k." + name] = tensor }
+    var random = SeededGenerator(seed: 8)
+    for parameter in NetworkGraphs(configuration).parameters
+    where parameter.name.hasPrefix("c16.") {
+      checkpoint.tensors[parameter.name] = CheckpointTensor(
+        shape: parameter.shape,
+        floats: (0..<parameter.count).map { _ in .random(in: -0.1...0.1, using: &random) })
+    }
+    try checkpoint.write(to: folder.path("context.safetensors"))
+    let quantizer = try QuantizedFixture.quantizer(
+      frames: 16, checkpoint: folder.path("context.safetensors"))
+    return try [[], ["d16"]].map { try quantizer.quantized(keepingFloat: $0) }
+  }
+
+  private func features(
+    of network: Network, _ variant: EngineVariant,
+    _ size: FrameSize = FrameSize(width: 80, height: 48)
+  ) -> [String: [UInt8]] {
     var options = PlanOptions()
     options.fusesChains = variant.fusesChains
     let plans = NetworkPlans(
-      network, size: FrameSize(width: 80, height: 48), kernels: Kernels(variant.instructionSet),
+      network, size: size, kernels: Kernels(variant.instructionSet),
       pool: ThreadPool(threadCount: variant.threads), options: options)
     var random = SeededGenerator(seed: 5)
-    let image = (0..<80 * 48 * 3).map { _ in Float.random(in: -1...1, using: &random) }
+    let image = (0..<size.area * 3).map { _ in Float.random(in: -1...1, using: &random) }
     plans.keyEncoder.inputs["image"]?.assign(image)
     // Twice: what a run leaves in buffers and rings must not show.
     plans.keyEncoder.run()

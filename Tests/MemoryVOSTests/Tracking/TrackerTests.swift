@@ -268,7 +268,6 @@ private func id(_ label: UInt8) throws -> ObjectID { try #require(ObjectID(label
 
     // Features at stride 32.
     network.contextBlocks = 1
-    #expect(size(854, 480) == FrameSize(width: 32, height: 32))
     configuration.inputSize = .exact(FrameSize(width: 48, height: 33))
     #expect(size(854, 480) == FrameSize(width: 64, height: 64))
     configuration.inputSize = .shortSide(240)
