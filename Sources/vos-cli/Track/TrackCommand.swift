@@ -73,7 +73,7 @@ struct TrackCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Network input: short side, or HxW; rounded up to multiples of 16 (32 with context_blocks).",
+      "Network input: short side, or HxW; rounded up to multiples of 16 or 32. Smaller is faster.",
       valueName: "size"))
   var size = SizeOption.shortSide(480)
 
