@@ -26,6 +26,11 @@ struct TrainingOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
+      "Where random choices start, in place of the recipe's 'seed'.", valueName: "number"))
+  var seed: UInt64?
+
+  @Option(
+    help: ArgumentHelp(
       "Stop after this step of the recipe; the same command without it, or with a later one, goes "
         + "on.", valueName: "step"))
   var until: Int?
@@ -52,7 +57,7 @@ struct TrainingOptions: ParsableArguments {
     }
   }
 
-  /// The recipe with `--init` applied, and the folder to which its paths are relative.
+  /// The recipe with `--init` and `--seed` applied, and the folder to which its paths are relative.
   ///
   /// What the recipe leaves out of `network` is as in the checkpoint to start from.
   func read() throws -> (recipe: Recipe, folder: String) {
@@ -73,6 +78,7 @@ struct TrainingOptions: ParsableArguments {
       recipe.initial = start.standardizedFileURL.path
       recipe.pretrained = ""
     }
+    if let seed { recipe.seed = seed }
     return (recipe, folder.path)
   }
 

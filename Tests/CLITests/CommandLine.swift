@@ -102,7 +102,7 @@ final class ClipOnDisk {
 
   /// Arguments of a fast run over this clip.
   func track(_ more: String..., mask: String? = nil) -> [String] {
-    ["track", frames, "--mask", mask ?? self.mask(), "--output", output, "--size", "32x48"] + more
+    ["track", frames, "--mask", mask ?? self.mask(), "--output", output, "--size", "32x64"] + more
   }
 
   /// The masks that were written, by file name.

@@ -10,7 +10,7 @@ import Testing
     let result = try BuiltCommand.run("inspect", "--tensors")
     #expect(result.code == 0, "\(result)")
     for text in [
-      "992,354", "2.33 G per frame + 1.21 G per object", "CC BY-NC 4.0", "OpenBLAS core",
+      "1,797,602", "2.72 G per frame + 1.21 G per object", "CC BY-NC 4.0", "OpenBLAS core",
       "p.weight  F32  1×32×3×3", "t  F32  scalar",
     ] {
       #expect(result.output.contains(text), "\(text)")
@@ -35,7 +35,7 @@ import Testing
 
   @Test func benchmarkInJSON() throws {
     let result = try BuiltCommand.run(
-      "benchmark", "--size", "32x48", "--objects", "2", "--steps", "3", "--threads", "1",
+      "benchmark", "--size", "32x64", "--objects", "2", "--steps", "3", "--threads", "1",
       "--top-k", "0", "--json")
     #expect(result.code == 0, "\(result)")
     let json = try #require(
@@ -48,14 +48,14 @@ import Testing
       Set(stages.keys) == ["resize", "encode", "read", "decode", "aggregate", "memorize"])
     #expect(json["objects"] as? Int == 2 && json["top_k"] as? Int == 0)
     #expect((json["checkpoint_sha256"] as? String)?.count == 64)
-    #expect(json["network_input"] as? String == "32x48" && json["threads"] as? Int == 1)
+    #expect(json["network_input"] as? String == "32x64" && json["threads"] as? Int == 1)
     let machine = try #require(json["machine"] as? [String: Any])
     #expect(machine["open_blas_core"] is String && machine["processor"] is String)
   }
 
   @Test func benchmarkForPeople() throws {
     let result = try BuiltCommand.run(
-      "benchmark", "--size", "32x48", "--steps", "2", environment: ["VOS_ISA": "scalar"])
+      "benchmark", "--size", "32x64", "--steps", "2", environment: ["VOS_ISA": "scalar"])
     #expect(result.code == 0, "\(result)")
     #expect(result.output.contains("frames/s") && result.output.contains("scalar kernels"))
   }

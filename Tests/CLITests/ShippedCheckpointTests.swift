@@ -11,7 +11,7 @@ import Testing
   static let folder = URL(filePath: #filePath).deletingLastPathComponent()
     .deletingLastPathComponent().deletingLastPathComponent().appending(path: "Checkpoints").path
 
-  @Test(arguments: [("vos-mobile", 992_354), ("vos-mobile-lite", 833_506)])
+  @Test(arguments: [("vos-mobile", 1_797_602), ("vos-mobile-lite", 1_638_754)])
   func metadataIsTheOneInTheRepository(name: String, parameters: Int) throws {
     let checkpoint = try Checkpoint(path: Self.folder + "/\(name).safetensors")
     let metadata = try RepackCommand.metadata(fromJSON: Self.folder + "/\(name).json")
@@ -28,8 +28,8 @@ import Testing
   @Test func recipesAreComplete() throws {
     let base = ["--init", Self.folder + "/recipes/vos-mobile-base.safetensors"]
     for (name, arguments) in [
-      ("base", []), ("context", []), ("lookalikes", base), ("rendered", base), ("decay", base),
-      ("lite", []), ("qat", []),
+      ("base", []), ("context", []), ("start", []), ("lookalikes", base), ("decay", base),
+      ("lite", []), ("lite-long", []), ("qat", []),
     ] {
       let path = Self.folder + "/recipes/vos-mobile-\(name).json"
       let options = try TrainingOptions.parse([path, "--output", "x"] + arguments)

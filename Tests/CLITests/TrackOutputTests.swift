@@ -22,7 +22,7 @@ import Testing
   private func track(_ folder: TemporaryFolder, _ more: String...) -> [String] {
     [
       "track", folder.path + "/clip.mp4", "--mask", folder.path + "/clip/Annotations/00000.png",
-      "--output", folder.path + "/masks", "--size", "32x48",
+      "--output", folder.path + "/masks", "--size", "32x64",
     ] + more
   }
 

@@ -57,7 +57,7 @@ import Testing
       ])
     let run = try #require(json["run"] as? [String: Any])
     #expect(run["frames"] as? Int == 4 && run["frames_lost"] as? Int == 0)
-    #expect(run["interrupted"] as? Bool == false && run["network_input"] as? String == "32x48")
+    #expect(run["interrupted"] as? Bool == false && run["network_input"] as? String == "32x64")
     let stages = try #require(json["stages"] as? [String: [String: Double]])
     #expect(
       Set(stages.keys) == [
@@ -169,7 +169,7 @@ import Testing
   @Test func inputsThatAreNoVideo() throws {
     let clip = try ClipOnDisk(2)
     func track(_ input: String) -> [String] {
-      ["track", input, "--mask", clip.mask(), "--output", clip.output, "--size", "32x48"]
+      ["track", input, "--mask", clip.mask(), "--output", clip.output, "--size", "32x64"]
     }
     try expectFailure(track(clip.folder.path + "/missing.mp4"), "missing.mp4")
     let empty = clip.folder.path + "/empty"

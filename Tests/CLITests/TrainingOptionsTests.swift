@@ -44,6 +44,19 @@ import Testing
         == NetworkConfiguration(preset: "vos-mobile-lite"))
   }
 
+  @Test func theSeedIsOfTheRecipeUnlessItIsGiven() throws {
+    let path = folder.path("r.json")
+    try Data(#"{"data": [{"path": "d", "list": "l"}], "seed": 12}"#.utf8).write(
+      to: URL(filePath: path))
+    for (arguments, seed) in [([], 12), (["--seed", "14"], 14)] as [([String], UInt64)] {
+      let options = try TrainingOptions.parse([path, "--output", "out"] + arguments)
+      #expect(try options.read().recipe.seed == seed)
+    }
+    #expect(throws: (any Error).self) {
+      try TrainingOptions.parse([path, "--output", "out", "--seed", "-1"])
+    }
+  }
+
   @Test func aCheckpointThatCannotBeReadIsAnError() throws {
     #expect(throws: CheckpointError.self) {
       try read(", \"initial\": \"none.safetensors\"")

@@ -8,14 +8,16 @@ import Testing
 @testable import Distill
 
 @Suite("Initial checkpoints") struct InitialCheckpointTests {
-  /// Additions to the shipped network, and how the names of their tensors begin.
+  static let base = Result { try Network(checkpoint: ShippedCheckpoint.basePath) }
+
+  /// Additions to the base network, and how the names of their tensors begin.
   static let additions: [(prefixes: [String], configuration: NetworkConfiguration)] = {
-    let shipped = (try? ShippedCheckpoint.network.get().configuration) ?? NetworkConfiguration()
-    var refined = shipped
+    let base = (try? Self.base.get().configuration) ?? NetworkConfiguration()
+    var refined = base
     refined.refinementChannels = 16
-    var pyramid = shipped
+    var pyramid = base
     pyramid.asppRates = [1, 3, 6]
-    var context = shipped
+    var context = base
     context.contextBlocks = 3
     let blocks = (14...16).map { "k.features.\($0)." }
     return [(["h2."], refined), (["a16."], pyramid), (["c16."] + blocks, context)]
@@ -25,19 +27,19 @@ import Testing
   func anAdditionChangesNothingAtFirst(
     prefixes: [String], configuration: NetworkConfiguration
   ) throws {
-    let shipped = try ShippedCheckpoint.network.get()
+    let base = try Self.base.get()
     var parameters = ParameterSet(configuration)
     parameters.initialize(seed: 3)
-    let notes = try parameters.load(initial: try Checkpoint(path: ShippedCheckpoint.path))
+    let notes = try parameters.load(initial: try Checkpoint(path: ShippedCheckpoint.basePath))
     let added = parameters.entries.filter { prefixes.contains(where: $0.name.hasPrefix) }
     #expect(added.count >= 4 && notes.count == added.count)
     for (note, entry) in zip(notes, added) {
-      #expect(note.contains("vos-mobile.safetensors has no \(entry.name) \(entry.shape)"))
+      #expect(note.contains("vos-mobile-base.safetensors has no \(entry.name) \(entry.shape)"))
       #expect(note.hasSuffix("zero") == entry.name.hasPrefix("\(prefixes[0])b."))
     }
     var tensors = parameters.tensors
     let extended = try Network(Checkpoint(metadata: Self.metadata(configuration), tensors: tensors))
-    #expect(try Self.difference(extended, shipped) < 1e-4)
+    #expect(try Self.difference(extended, base) < 1e-4)
 
     // The comparison sees the addition as soon as its last layer is not zero.
     for name in tensors.keys where name.hasPrefix("\(prefixes[0])b.") {
@@ -46,12 +48,12 @@ import Testing
         shape: shape, floats: [Float](repeating: 0.3, count: shape.reduce(1, *)))
     }
     let changed = try Network(Checkpoint(metadata: Self.metadata(configuration), tensors: tensors))
-    #expect(try Self.difference(changed, shipped) > 1e-3)
+    #expect(try Self.difference(changed, base) > 1e-3)
   }
 
   @Test func contextFromThePretrainedEncoder() throws {
     let (_, configuration) = Self.additions[2]
-    let initial = try Checkpoint(path: ShippedCheckpoint.path)
+    let initial = try Checkpoint(path: ShippedCheckpoint.basePath)
     let encoder = try Checkpoint(
       path: ShippedCheckpoint.folder + "/recipes/mobilenet_v2_imagenet.safetensors")
     var parameters = ParameterSet(configuration)
@@ -99,7 +101,7 @@ import Testing
   }
 
   @Test func whatDoesNotFitIsAnError() throws {
-    let shipped = try Checkpoint(path: ShippedCheckpoint.path)
+    let base = try Checkpoint(path: ShippedCheckpoint.basePath)
     func problem(_ configuration: NetworkConfiguration, _ checkpoint: Checkpoint) -> String {
       var parameters = ParameterSet(configuration)
       do {
@@ -109,8 +111,8 @@ import Testing
     }
     var wider = NetworkConfiguration()
     wider.decoderChannels = [128, 64, 48]
-    #expect(problem(wider, shipped).contains("shape"))
-    var extended = shipped
+    #expect(problem(wider, base).contains("shape"))
+    var extended = base
     extended.tensors["h2.b.bias"] = CheckpointTensor(shape: [1], floats: [0])
     #expect(problem(.init(), extended).contains("tensor 'h2.b.bias': expected no tensor"))
     #expect(problem(.init(), Checkpoint()).contains("no such tensor"))

@@ -19,7 +19,7 @@ import Testing
 
   @Test func theSameWidthsChangeNothing() throws {
     let shipped = try Checkpoint(path: ShippedCheckpoint.path)
-    let same = try shipped.narrowed(to: NetworkConfiguration())
+    let same = try shipped.narrowed(to: Network(shipped).configuration)
     #expect(same.metadata == shipped.metadata && same.path == shipped.path)
     #expect(same.names == shipped.names)
     for (name, tensor) in shipped.tensors { #expect(same.tensors[name]?.bytes == tensor.bytes) }

@@ -65,7 +65,7 @@ import Testing
       #expect(NetworkConfiguration(preset: preset)?.problem == nil, "\(preset)")
     }
     var mobile = NetworkConfiguration()
-    (mobile.locality, mobile.memoryFrames) = (6, 3)
+    (mobile.locality, mobile.memoryFrames, mobile.contextBlocks) = (6, 3, 3)
     #expect(NetworkConfiguration(preset: "vos-mobile") == mobile)
     for (network, message) in [
       ("{\"preset\": \"vos-teecher\"}", "did you mean 'vos-teacher'?"),

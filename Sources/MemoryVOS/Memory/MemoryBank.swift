@@ -114,17 +114,7 @@ final class MemoryBank {
     precondition(keys[entry] != nil, "a value for a frame that was forgotten")
     var memory = objects[object] ?? ObjectValues()
     objects[object] = nil  // The copy above is then the only one.
-    let slot: Int
-    if let same = memory.entries.firstIndex(of: entry) {
-      slot = same
-    } else if let stale = memory.entries.firstIndex(where: { keys[$0] == nil }) {
-      slot = stale
-      memory.entries[stale] = entry
-    } else {
-      slot = memory.entries.count
-      resize(&memory, keeping: Array(memory.entries.indices), count: slot + 1)
-      memory.entries.append(entry)
-    }
+    let slot = memory.entries.firstIndex(of: entry) ?? makeRoom(for: entry, in: &memory)
     let panel = Int(VOS_PANEL)
     let total = memory.entries.count * positions
     let (base, channels, count) = (memory.values.base, valueChannels, positions)
@@ -134,6 +124,38 @@ final class MemoryBank {
         base + (index * total + slot * count) * panel)
     }
     objects[object] = memory
+  }
+
+  /// A slot for a frame that has none, where a frame that is gone had its own or at the end.
+  ///
+  /// Slots are those of the permanent frames and then of the ring, oldest first: the order in which a
+  /// read adds up does not depend on which frames came and went, and so not on where a run was resumed.
+  private func makeRoom(for entry: EntryID, in memory: inout ObjectValues) -> Int {
+    var free = memory.entries.count
+    if let stale = memory.entries.firstIndex(where: { keys[$0] == nil }) {
+      memory.entries.remove(at: stale)
+      free = stale
+    } else {
+      resize(&memory, keeping: Array(memory.entries.indices), count: free + 1)
+    }
+    let recent = Set(ring.map(\.entry))
+    let slot =
+      recent.contains(entry)
+      ? memory.entries.count
+      : memory.entries.firstIndex(where: recent.contains) ?? memory.entries.count
+    memory.entries.insert(entry, at: slot)
+    let stride = positions * Int(VOS_PANEL)
+    for index in 0..<valueChannels / Int(VOS_PANEL) {
+      let base = memory.values.base + index * memory.entries.count * stride
+      if free < slot {
+        (base + free * stride).update(
+          from: base + (free + 1) * stride, count: (slot - free) * stride)
+      } else {
+        (base + (slot + 1) * stride).update(
+          from: base + slot * stride, count: (free - slot) * stride)
+      }
+    }
+    return slot
   }
 
   /// Drops values of frames that are gone and got no successor.

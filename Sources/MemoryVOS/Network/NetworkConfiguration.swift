@@ -146,27 +146,29 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
 extension NetworkConfiguration {
   /// The names that `init(preset:)` knows.
   public static let presets = [
-    "vos-mobile", "vos-mobile-lite", "vos-mobile-context", "vos-mobile-plus", "vos-teacher",
+    "vos-mobile", "vos-mobile-lite", "vos-mobile-base", "vos-mobile-plus", "vos-teacher",
   ]
 
   /// A configuration by its name; `nil` for others than `presets`.
   ///
-  /// All read the newest frame nearby and keep three frames in memory. `vos-mobile-lite` has a
-  /// decoder of half the channels, `vos-mobile-context` features at stride 32,
-  /// `vos-mobile-plus` an atrous pyramid and a refinement head;
-  /// `vos-teacher` has a ResNet-18, wide values and decoder, and both.
+  /// All read the newest frame nearby and keep three frames in memory. `vos-mobile` has features at
+  /// stride 32, `vos-mobile-lite` a decoder of half the channels, `vos-mobile-base` no features at
+  /// stride 32, `vos-mobile-plus` an atrous pyramid and a refinement head; `vos-teacher` has a
+  /// ResNet-18, wide values and decoder, and both.
   public init?(preset: String) {
     locality = 6
     memoryFrames = 3
+    contextBlocks = 3
     switch preset {
     case "vos-mobile": break
     case "vos-mobile-lite": decoderChannels = [64, 32, 16]
-    case "vos-mobile-context": contextBlocks = 3
+    case "vos-mobile-base": contextBlocks = 0
     case "vos-mobile-plus":
       asppRates = [1, 3, 6]
       refinementChannels = 16
     case "vos-teacher":
       encoder = .resNet18
+      contextBlocks = 0
       valueChannels = 256
       decoderChannels = [256, 128, 64]
       valueEncoderChannels = [32, 96, 192]

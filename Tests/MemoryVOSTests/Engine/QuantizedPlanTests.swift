@@ -70,7 +70,7 @@ enum QuantizedFixture {
 
   private func features(
     of network: Network, _ variant: EngineVariant,
-    _ size: FrameSize = FrameSize(width: 80, height: 48)
+    _ size: FrameSize = FrameSize(width: 160, height: 96)
   ) -> [String: [UInt8]] {
     var options = PlanOptions()
     options.fusesChains = variant.fusesChains

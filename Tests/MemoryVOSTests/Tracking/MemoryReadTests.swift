@@ -146,6 +146,46 @@ import Testing
     }
   }
 
+  /// What is read depends on the frames in memory, to the bit, not on those that came and went.
+  @Test(arguments: [0, 7], [1, 2, 3, 4])
+  func whatWasForgottenDoesNotMatter(topK: Int, ringCapacity: Int) throws {
+    let (kernels, pool) = (Kernels(try .preferred()), ThreadPool(threadCount: 2))
+    let object = try #require(ObjectID(1))
+    func read(_ frames: [(number: Int, ordinal: Int?)]) -> (values: [Float], ordinals: [Int]) {
+      let bank = MemoryBank(
+        positions: Self.positions, keyChannels: Self.keyChannels,
+        valueChannels: Self.valueChannels, ringCapacity: ringCapacity, interval: 3,
+        kernels: kernels, pool: pool)
+      for (number, ordinal) in frames {
+        let seed = UInt64(number)
+        let key = Self.map(Self.keyChannels, seed: 100 + seed, isUnit: true)
+        let value = Self.map(Self.valueChannels, seed: 200 + seed, isUnit: false)
+        let entry = bank.addEntry(
+          key: Self.featureMap(key, channels: Self.keyChannels), isPermanent: ordinal == nil,
+          ordinal: ordinal)
+        bank.store(
+          Self.featureMap(value, channels: Self.valueChannels), of: object, in: entry)
+        bank.finishEntry()
+      }
+      let readout = Self.featureMap(
+        [Float](repeating: .nan, count: Self.positions * Self.valueChannels),
+        channels: Self.valueChannels)
+      MemoryReader(topK: topK, logScale: 2, locality: 2, kernels: kernels, pool: pool).read(
+        Self.featureMap(Self.query, channels: Self.keyChannels), from: bank,
+        into: [(object, readout)])
+      return (readout.scalars, bank.ringOrdinals)
+    }
+    // Frame 8 is annotated like the first.
+    let clip = (0..<18).map { (number: $0, ordinal: [0, 8].contains($0) ? nil : $0) }
+    for length in 2...clip.count {
+      let whole = read(Array(clip.prefix(length)))
+      let kept = clip.prefix(length).filter { frame in
+        frame.ordinal.map { whole.ordinals.contains($0) } ?? true
+      }
+      #expect(read(kept).values == whole.values, "\(length) frames")
+    }
+  }
+
   @Test func byteKeysTakeAThirdOfTheMemoryOrLess() {
     let kernels = Kernels(.scalar)
     let sizes = [false, true].map { areBytes in

@@ -168,23 +168,27 @@ import Testing
 @Suite struct ZoomTests {
   private static let size = FrameSize(width: 320, height: 192)
 
-  private static func tracker(zoomLimit: Double = 1) throws -> Tracker {
+  private static func tracker(
+    zoomLimit: Double = 1, network path: String = ShippedCheckpoint.path
+  ) throws -> Tracker {
     var configuration = Tracker.Configuration()
     configuration.inputSize = .exact(FrameSize(width: 160, height: 96))
     configuration.zoomLimit = zoomLimit
     configuration.threads = 2
     return try Tracker(
-      network: ShippedCheckpoint.network.get(), frameSize: size, configuration: configuration)
+      network: Network(checkpoint: path), frameSize: size, configuration: configuration)
   }
 
-  /// A rectangle of whole cells of the frame and of its half, in front of noise.
-  private static func frame(_ left: Int, _ top: Int) -> (frame: Frame, mask: LabelMap) {
+  /// A rectangle in front of noise.
+  private static func frame(
+    _ left: Int, _ top: Int, _ width: Int = 48, _ height: Int = 32
+  ) -> (frame: Frame, mask: LabelMap) {
     var pixels = [UInt8](repeating: 0, count: size.area * 3)
     var mask = LabelMap(size: size)
     var random = SeededGenerator(seed: 8)
     for i in pixels.indices { pixels[i] = UInt8.random(in: 90...130, using: &random) }
-    for y in top..<top + 32 {
-      for x in left..<left + 48 {
+    for y in top..<top + height {
+      for x in left..<left + width {
         mask.labels[y * size.width + x] = 3
         pixels[(y * size.width + x) * 3] = (x - left) / 8 % 2 == 0 ? 255 : 220
         pixels[(y * size.width + x) * 3 + 1] = 20
@@ -200,10 +204,12 @@ import Testing
   }
 
   /// Tracks a rectangle that crosses the frame; overlaps of all frames but the first.
-  private static func overlaps(zoomLimit: Double) throws -> [Double] {
-    var tracker = try tracker(zoomLimit: zoomLimit)
+  private static func overlaps(
+    zoomLimit: Double, network: String = ShippedCheckpoint.path, width: Int = 48, height: Int = 32
+  ) throws -> [Double] {
+    var tracker = try tracker(zoomLimit: zoomLimit, network: network)
     return try (0..<12).map { step in
-      let (frame, mask) = frame(16 + step * 20, 80 - step * 4)
+      let (frame, mask) = frame(16 + step * 20, 80 - step * 4, width, height)
       let result = try tracker.step(frame, mask: step == 0 ? mask : nil)
       // Predicted boxes are as wide as their cells, so the zoom may be some steps below two.
       let widths = zoomLimit == 0 ? 320...320 : 160...197
@@ -217,8 +223,16 @@ import Testing
   @Test func aMovingObjectIsFollowed() throws {
     let zoomed = try Self.overlaps(zoomLimit: 1)
     #expect(zoomed.allSatisfy { $0 > 0.8 }, "\(zoomed)")
-    let whole = try Self.overlaps(zoomLimit: 0)
-    #expect(zoomed.reduce(0, +) > whole.reduce(0, +), "\(whole)")
+  }
+
+  /// 12×8 pixels of the network's input without zoom, up to 24×16 with it.
+  @Test(arguments: [
+    ShippedCheckpoint.path, ShippedCheckpoint.basePath, ShippedCheckpoint.liteStartPath,
+  ])
+  func aSmallObjectGains(network: String) throws {
+    let zoomed = try Self.overlaps(zoomLimit: 1, network: network, width: 24, height: 16)
+    let whole = try Self.overlaps(zoomLimit: 0, network: network, width: 24, height: 16)
+    #expect(zoomed.reduce(0, +) > whole.reduce(0, +), "\(zoomed), \(whole)")
   }
 
   @Test func masksMoveWithTheView() throws {
