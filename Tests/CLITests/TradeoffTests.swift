@@ -40,6 +40,27 @@ import Testing
     #expect(circles[0].y < circles[1].y && circles[0].x < circles[1].x)
   }
 
+  /// Labels of four close points are all at different places, and none on a mark.
+  @Test func labelsKeepApart() throws {
+    let svg = plot([("a", 85.6, 48), ("b", 85.4, 79), ("c", 85.36, 100), ("d", 85.3, 90)]).svg
+    let labels = svg.matches(
+      of: /<text x="([0-9.]+)" y="([0-9.]+)" text-anchor="(start|end)" class="p">/
+    )
+    .map { (x: Double($0.1) ?? 0, y: Double($0.2) ?? 0, isLeft: $0.3 == "end") }
+    #expect(labels.count == 4)
+    let width = 7.0 * 7  // "a  85.6"
+    let boxes = labels.map { (left: $0.isLeft ? $0.x - width : $0.x, top: $0.y - 11) }
+    for (index, box) in boxes.enumerated() {
+      for other in boxes[..<index] {
+        #expect(abs(box.left - other.left) >= width || abs(box.top - other.top) >= 14)
+      }
+      for circle in try XMLDocumentCheck(svg).circles {
+        let isBeside = circle.x <= box.left - 6 || circle.x >= box.left + width + 6
+        #expect(isBeside || circle.y <= box.top - 6 || circle.y >= box.top + 14 + 6)
+      }
+    }
+  }
+
   @Test func ticksAreRound() {
     #expect([0.9, 4, 7.9, 10, 23, 170, 1e4].map(TradeoffPlot.tick) == [0.2, 1, 1, 2, 5, 20, 2000])
   }

@@ -92,16 +92,16 @@ struct TradeoffPlot {
     lines.append(
       "<polyline points=\"\(corners.joined(separator: " "))\" fill=\"none\" stroke=\"#1f6feb\" "
         + "stroke-width=\"2\"/>")
-    for point in points {
+    let marks = points.map { (x: x($0.rate), y: y($0.accuracy)) }
+    let labels = points.map { "\($0.name)  \(String(format: "%.1f", $0.accuracy))" }
+    let places = Self.places(of: labels.map { Double($0.count) * 7 }, at: marks, in: inner)
+    for (index, point) in points.enumerated() {
       let isBest = best.contains { $0.name == point.name }
       lines.append(
         String(format: "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"6\" ", x(point.rate), y(point.accuracy))
           + "fill=\"\(isBest ? "#1f6feb" : "#fff")\" stroke=\"#1f6feb\" stroke-width=\"2\"/>")
-      let isRight = x(point.rate) > (inner.left + inner.right) / 2
-      text(
-        x(point.rate) + (isRight ? -12 : 12), y(point.accuracy) - 9,
-        "\(point.name)  \(String(format: "%.1f", point.accuracy))",
-        "text-anchor=\"\(isRight ? "end" : "start")\" class=\"p\"")
+      let (x, y, isLeft) = places[index]
+      text(x, y, labels[index], "text-anchor=\"\(isLeft ? "end" : "start")\" class=\"p\"")
     }
     text(size.width / 2, 26, title, "text-anchor=\"middle\" class=\"h\"")
     text(
@@ -121,6 +121,38 @@ struct TradeoffPlot {
       </svg>
 
       """
+  }
+
+  /// Where labels of these widths go: beside their marks, above or below, where no other label or mark is
+  /// in the way; `isLeft` ones end at `x`.
+  private static func places(
+    of widths: [Double], at marks: [(x: Double, y: Double)],
+    in inner: (left: Double, right: Double, top: Double, bottom: Double)
+  ) -> [(x: Double, y: Double, isLeft: Bool)] {
+    typealias Box = (left: Double, top: Double, right: Double, bottom: Double)
+    func overlap(_ a: Box, _ b: Box) -> Bool {
+      a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom
+    }
+    var taken: [Box] = marks.map { ($0.x - 6, $0.y - 6, $0.x + 6, $0.y + 6) }
+    return zip(widths, marks).map { width, mark in
+      let candidates = [-9.0, 20].flatMap { below in
+        [false, true].map { isLeft in
+          (x: mark.x + (isLeft ? -12 : 12), y: mark.y + below, isLeft: isLeft)
+        }
+      }
+      func box(_ place: (x: Double, y: Double, isLeft: Bool)) -> Box {
+        let left = place.isLeft ? place.x - width : place.x
+        return (left, place.y - 11, left + width, place.y + 3)
+      }
+      let free = candidates.first { place in
+        let box = box(place)
+        return box.left >= inner.left && box.right <= inner.right + 10
+          && !taken.contains { overlap($0, box) }
+      }
+      let place = free ?? candidates[mark.x > (inner.left + inner.right) / 2 ? 1 : 0]
+      taken.append(box(place))
+      return place
+    }
   }
 
   private static func escaped(_ text: String) -> String {
