@@ -1,7 +1,8 @@
 """Whole tracking steps of vos-cli and of ONNX Runtime on the same network, in turn, in one run.
 
     pip install numpy onnxruntime
-    python Benchmarks/compare_onnxruntime.py STEP.onnx [--vos-cli .build/release/vos-cli] [--threads 2] [--rounds 5]
+    python Benchmarks/compare_onnxruntime.py STEP.onnx [--checkpoint Checkpoints/recipes/vos-mobile-base.safetensors]
+        [--vos-cli .build/release/vos-cli] [--threads 2] [--rounds 5]
 
 STEP.onnx holds one step at 480x864 with one object and two memory frames (inputs image, memory_key,
 memory_value, previous), read with a full softmax; vos-cli is asked for the same (--top-k 0), and for
@@ -13,6 +14,7 @@ import numpy as np, onnxruntime as ort
 
 a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 a.add_argument("onnx"); a.add_argument("--vos-cli", default=".build/release/vos-cli")
+a.add_argument("--checkpoint", default="Checkpoints/recipes/vos-mobile-base.safetensors")
 a.add_argument("--threads", type=int, default=2); a.add_argument("--rounds", type=int, default=5)
 a = a.parse_args()
 
@@ -35,7 +37,7 @@ def onnxruntime():
 
 
 def vos(top_k):
-    command = [a.vos_cli, "benchmark", "--json", "--size", "480x864", "--top-k", str(top_k), "--threads", str(a.threads)]
+    command = [a.vos_cli, "benchmark", "--json", "--checkpoint", a.checkpoint, "--size", "480x864", "--top-k", str(top_k), "--threads", str(a.threads)]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)["step"]["median_ms"]
 
 

@@ -42,7 +42,7 @@ import Testing
 
   /// Labels of four close points are all at different places, and none on a mark.
   @Test func labelsKeepApart() throws {
-    let svg = plot([("a", 85.6, 48), ("b", 85.4, 79), ("c", 85.36, 100), ("d", 85.3, 90)]).svg
+    let svg = plot([("a", 85.6, 10), ("b", 85.5, 190), ("c", 85.5, 192), ("d", 85.45, 194)]).svg
     let labels = svg.matches(
       of: /<text x="([0-9.]+)" y="([0-9.]+)" text-anchor="(start|end)" class="p">/
     )

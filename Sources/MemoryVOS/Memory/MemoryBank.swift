@@ -126,7 +126,7 @@ final class MemoryBank {
     objects[object] = memory
   }
 
-  /// A slot for a frame that has none, where a frame that is gone had its own or at the end.
+  /// A slot for a frame that has none, in the storage of one that is gone if there is one.
   ///
   /// Slots are those of the permanent frames and then of the ring, oldest first: the order in which a
   /// read adds up does not depend on which frames came and went, and so not on where a run was resumed.
@@ -138,11 +138,11 @@ final class MemoryBank {
     } else {
       resize(&memory, keeping: Array(memory.entries.indices), count: free + 1)
     }
-    let recent = Set(ring.map(\.entry))
+    func isRecent(_ entry: EntryID) -> Bool { ring.contains { $0.entry == entry } }
     let slot =
-      recent.contains(entry)
+      isRecent(entry)
       ? memory.entries.count
-      : memory.entries.firstIndex(where: recent.contains) ?? memory.entries.count
+      : memory.entries.firstIndex(where: isRecent) ?? memory.entries.count
     memory.entries.insert(entry, at: slot)
     let stride = positions * Int(VOS_PANEL)
     for index in 0..<valueChannels / Int(VOS_PANEL) {

@@ -151,10 +151,10 @@ extension NetworkConfiguration {
 
   /// A configuration by its name; `nil` for others than `presets`.
   ///
-  /// All read the newest frame nearby and keep three frames in memory. `vos-mobile` has features at
-  /// stride 32, `vos-mobile-lite` a decoder of half the channels, `vos-mobile-base` no features at
-  /// stride 32, `vos-mobile-plus` an atrous pyramid and a refinement head; `vos-teacher` has a
-  /// ResNet-18, wide values and decoder, and both.
+  /// All read the newest frame nearby and keep three frames in memory; all but `vos-mobile-base` and
+  /// `vos-teacher` have features at stride 32. `vos-mobile-lite` has a decoder of half the channels,
+  /// `vos-mobile-plus` an atrous pyramid and a refinement head; `vos-teacher` has a ResNet-18, wide
+  /// values and decoder, and both.
   public init?(preset: String) {
     locality = 6
     memoryFrames = 3
