@@ -42,19 +42,18 @@ struct MaskCells {
 
   /// The cells of those pieces of this mask that are strays of an object that was at `before`.
   ///
-  /// A stray lies further away than half the object's extent, and a larger piece is where the object
-  /// was. So an object that left, moved far or came back elsewhere has none, and pieces that were
-  /// apart already may stay apart.
+  /// A stray lies further from each piece of the object than half that piece's extent, and a larger
+  /// piece is where the object was. So an object that left, moved far or came back elsewhere has none,
+  /// and pieces that were apart already may stay apart; but a small piece reaches no further than its
+  /// own size, so that a false one does not let in the next.
   func strays(from before: MaskCells) -> [Int] {
-    let pieces = pieces()
-    guard pieces.count > 1, let extent = before.extent else { return [] }
-    let reach = max(2, Int((extent / 2).rounded(.up)))
-    let distances = before.distances()
-    let measured = pieces.map { cells in
-      (cells: cells, distance: cells.reduce(Int.max) { min($0, distances[$1]) })
-    }
-    let remained = measured.filter { $0.distance <= 1 }.map(\.cells.count).max() ?? 0
-    return measured.filter { $0.distance > reach && $0.cells.count < remained }.flatMap(\.cells)
+    let (pieces, former) = (pieces(), before.pieces())
+    guard pieces.count > 1 else { return [] }
+    let steps = before.steps(from: former.map { ($0, 0) })
+    let remained = pieces.filter { steps.least(of: $0) <= 1 }.map(\.count).max() ?? 0
+    let stepsBeyondReach = before.steps(from: former.map { ($0, before.reach(of: $0)) })
+    return pieces.filter { stepsBeyondReach.least(of: $0) > 0 && $0.count < remained }.flatMap(
+      \.self)
   }
 
   /// The cells of each connected part.
@@ -81,35 +80,55 @@ struct MaskCells {
 
   /// The occupied cells' rectangle; right and bottom are the first cells beyond it.
   var box: (left: Int, right: Int, top: Int, bottom: Int)? {
+    let occupied = isOccupied.indices.lazy.filter { isOccupied[$0] }
+    return occupied.isEmpty ? nil : box(of: occupied)
+  }
+
+  private func box(of cells: some Sequence<Int>) -> (left: Int, right: Int, top: Int, bottom: Int) {
     var (left, right, top, bottom) = (width, -1, height, -1)
-    for cell in isOccupied.indices where isOccupied[cell] {
+    for cell in cells {
       let (y, x) = cell.quotientAndRemainder(dividingBy: width)
       (left, right) = (min(left, x), max(right, x))
       (top, bottom) = (min(top, y), max(bottom, y))
     }
-    return right < 0 ? nil : (left, right + 1, top, bottom + 1)
+    return (left, right + 1, top, bottom + 1)
   }
 
-  /// The side of a square as large as the bounding box, in cells; `nil` when nothing is occupied.
-  private var extent: Double? {
-    box.map { Double(($0.right - $0.left) * ($0.bottom - $0.top)).squareRoot() }
+  /// How many steps from a piece of the object more of it may come into view: half the side of a
+  /// square as large as its bounding box.
+  private func reach(of piece: [Int]) -> Int {
+    let box = box(of: piece)
+    let extent = Double((box.right - box.left) * (box.bottom - box.top)).squareRoot()
+    return max(2, Int((extent / 2).rounded(.up)))
   }
 
-  /// For each cell the steps to the next occupied one, diagonal ones included.
-  private func distances() -> [Int] {
-    var distances = isOccupied.map { $0 ? 0 : Int.max }
-    var cells = isOccupied.indices.filter { isOccupied[$0] }
-    var next = 0
-    while next < cells.count {
-      let cell = cells[next]
-      next += 1
-      forEachNeighbor(of: cell) { neighbor in
-        guard distances[neighbor] == .max else { return }
-        distances[neighbor] = distances[cell] + 1
-        cells.append(neighbor)
+  /// For each cell the steps from the next piece, diagonal ones included, less that piece's head start;
+  /// `Int.max` without pieces.
+  private func steps(from pieces: [(cells: [Int], headStart: Int)]) -> [Int] {
+    var steps = [Int](repeating: .max, count: isOccupied.count)
+    var waiting = pieces.sorted { $0.headStart < $1.headStart }
+    var step = -(waiting.last?.headStart ?? 0)
+    var front: [Int] = []
+    while !front.isEmpty || !waiting.isEmpty {
+      while let piece = waiting.last, -piece.headStart <= step {
+        waiting.removeLast()
+        for cell in piece.cells where steps[cell] > step {
+          steps[cell] = step
+          front.append(cell)
+        }
       }
+      step += 1
+      var reached: [Int] = []
+      for cell in front {
+        forEachNeighbor(of: cell) { neighbor in
+          guard steps[neighbor] > step else { return }
+          steps[neighbor] = step
+          reached.append(neighbor)
+        }
+      }
+      front = reached
     }
-    return distances
+    return steps
   }
 
   private func forEachNeighbor(of cell: Int, _ body: (Int) -> Void) {
@@ -119,6 +138,13 @@ struct MaskCells {
         body(row * width + column)
       }
     }
+  }
+}
+
+extension [Int] {
+  /// The least of the values at some places; `Int.max` without any.
+  fileprivate func least(of places: [Int]) -> Int {
+    places.reduce(.max) { Swift.min($0, self[$1]) }
   }
 }
 

@@ -71,6 +71,19 @@ private func strays(_ now: String, from before: String) -> String {
     #expect(strays(with(9), from: tall).contains("#"))
   }
 
+  /// A false piece beside the object must not let in another one as far away as the object is large.
+  @Test func aSmallPieceDoesNotReachAsFarAsTheObject() {
+    let rows = Array(repeating: "######..................", count: 5)
+    func with(_ columns: Int...) -> String {
+      var last = Array("######..................")
+      for column in columns { last[column] = "#" }
+      return (rows + [String(last)]).joined(separator: "\n")
+    }
+    #expect(!strays(with(8, 10), from: with(8)).contains("#"))
+    #expect(strays(with(8, 11), from: with(8)).contains("#"))
+    #expect(strays(with(11), from: with(8)).contains("#"))
+  }
+
   @Test func likeThePlainestWay() {
     var random = SeededGenerator(seed: 12)
     var found = 0
@@ -101,31 +114,40 @@ private func strays(_ now: String, from before: String) -> String {
     }
     let occupied = now.isOccupied.indices.filter { now.isOccupied[$0] }
     let was = before.isOccupied.indices.filter { before.isOccupied[$0] }
-    guard let first = was.first else { return [] }
     // Labels spread until nothing changes.
-    var label = Dictionary(uniqueKeysWithValues: occupied.map { ($0, $0) })
-    var changed = true
-    while changed {
-      changed = false
-      for one in occupied {
-        for other in occupied where steps(one, other) == 1 {
-          if let own = label[one], let theirs = label[other], theirs < own {
-            label[one] = theirs
-            changed = true
+    func pieces(_ cells: [Int]) -> [[Int]] {
+      var label = Dictionary(uniqueKeysWithValues: cells.map { ($0, $0) })
+      var changed = true
+      while changed {
+        changed = false
+        for one in cells {
+          for other in cells where steps(one, other) == 1 {
+            if let own = label[one], let theirs = label[other], theirs < own {
+              label[one] = theirs
+              changed = true
+            }
           }
         }
       }
+      return Array(Dictionary(grouping: cells) { label[$0] ?? -1 }.values)
     }
-    let pieces = Dictionary(grouping: occupied) { label[$0] ?? -1 }.values
-    func distance(_ piece: [Int]) -> Int {
-      piece.flatMap { cell in was.map { steps(cell, $0) } }.min() ?? .max
+    func distance(_ piece: [Int], _ other: [Int]) -> Int {
+      piece.flatMap { cell in other.map { steps(cell, $0) } }.min() ?? .max
     }
-    let (ys, xs) = (was.map { place($0).y }, was.map { place($0).x })
-    let wide = (xs.max() ?? first) - (xs.min() ?? first) + 1
-    let high = (ys.max() ?? first) - (ys.min() ?? first) + 1
-    let reach = max(2, Int((Double(wide * high).squareRoot() / 2).rounded(.up)))
-    let remained = pieces.filter { distance($0) <= 1 }.map(\.count).max() ?? 0
-    return Set(pieces.filter { distance($0) > reach && $0.count < remained }.flatMap { $0 })
+    func reach(_ piece: [Int]) -> Int {
+      let (ys, xs) = (piece.map { place($0).y }, piece.map { place($0).x })
+      let (wide, high) = (
+        (xs.max() ?? 0) - (xs.min() ?? 0) + 1, (ys.max() ?? 0) - (ys.min() ?? 0) + 1
+      )
+      return max(2, Int((Double(wide * high).squareRoot() / 2).rounded(.up)))
+    }
+    let parts = pieces(occupied)
+    let remained = parts.filter { distance($0, was) <= 1 }.map(\.count).max() ?? 0
+    let former = pieces(was)
+    return Set(
+      parts.filter { part in
+        part.count < remained && former.allSatisfy { distance(part, $0) > reach($0) }
+      }.flatMap { $0 })
   }
 
   @Test func aCellIsOccupiedFromOneHalfOn() {
