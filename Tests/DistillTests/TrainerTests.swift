@@ -66,6 +66,8 @@ import Testing
     }
     var mobile = NetworkConfiguration()
     (mobile.locality, mobile.memoryFrames, mobile.contextBlocks) = (6, 3, 3)
+    (mobile.objectBias.newest, mobile.objectBias.older) = (0.4, -0.5)
+    (mobile.objectBias.newestOfSeveral, mobile.objectBias.olderOfSeveral) = (0.25, -1)
     #expect(NetworkConfiguration(preset: "vos-mobile") == mobile)
     for (network, message) in [
       ("{\"preset\": \"vos-teecher\"}", "did you mean 'vos-teacher'?"),
@@ -75,6 +77,9 @@ import Testing
       ("{\"decoder_channels\": [8, 8]}", "network: 2 decoder"),
       ("{\"aspp_rates\": [3, 3]}", "network: aspp_rates"),
       ("{\"refinement_channels\": -1}", "network: refinement_channels"),
+      ("{\"object_bias\": {\"older\": -50}}", "network: object_bias"),
+      ("{\"object_bias\": 3}", "object_bias"),
+      ("{\"object_bias\": {\"oldest\": -1}}", "oldest"),
     ] {
       #expect(problem("{\(data), \"network\": \(network)}").contains(message), "\(network)")
     }

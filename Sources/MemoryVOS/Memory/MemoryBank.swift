@@ -37,7 +37,10 @@ final class MemoryBank {
   /// Oldest first; each with its place in the sequence of frames that were not permanent, and the part of
   /// the frame that its keys show.
   private var ring: [(entry: EntryID, ordinal: Int, viewport: Viewport?)] = []
+  /// Of the ring's frames, the share of each position that objects cover.
+  private var coverages: [EntryID: AlignedBuffer] = [:]
   private var spareKeys: [MemoryKeys] = []
+  private var spareCoverages: [AlignedBuffer] = []
   private var nextNumber = 0
   private let kernels: Kernels
   private let pool: ThreadPool
@@ -73,7 +76,11 @@ final class MemoryBank {
   var floatCount: Int {
     keys.values.reduce(0) { $0 + $1.floatCount } + spareKeys.reduce(0) { $0 + $1.floatCount }
       + objects.values.reduce(0) { $0 + $1.values.count }
+      + (coverages.count + spareCoverages.count) * positions
   }
+
+  /// The share of each of a frame's positions that objects cover; `nil` when it was not said.
+  func coverage(of entry: EntryID) -> AlignedBuffer? { coverages[entry] }
 
   /// The packed keys of a frame.
   func keys(of entry: EntryID) -> MemoryKeys {
@@ -106,6 +113,14 @@ final class MemoryBank {
     keys[entry] = packed
     if !isPermanent { ring.append((entry, place, viewport)) }
     return entry
+  }
+
+  /// Says which share of each of a frame's positions objects cover, 0…1: `fill` writes all of them.
+  func cover(_ entry: EntryID, fill: (AlignedBuffer) -> Void) {
+    precondition(keys[entry] != nil, "the coverage of a frame that was forgotten")
+    let coverage = spareCoverages.popLast() ?? AlignedBuffer(count: positions)
+    fill(coverage)
+    coverages[entry] = coverage
   }
 
   /// Remembers an object's value in a frame: `[height / 16, width / 16, valueChannels]`.
@@ -193,6 +208,7 @@ final class MemoryBank {
   /// Its values go with the next `store` or `finishEntry`.
   func forget(_ entry: EntryID) {
     if let packed = keys.removeValue(forKey: entry) { spareKeys.append(packed) }
+    if let coverage = coverages.removeValue(forKey: entry) { spareCoverages.append(coverage) }
     ring.removeAll { $0.entry == entry }
   }
 

@@ -10,7 +10,7 @@ import Foundation
 /// In the newest frame the objects are near where they were: with a `locality` of σ its scores are
 /// lowered by d² / 2σ², d the distance from the query in positions, so that a look-alike further away
 /// is not mistaken for the object (the Gaussian of KMN, Seong et al., ECCV 2020, 3.2, put around the
-/// query instead of the best match).
+/// query instead of the best match). Where objects are in predicted frames an `ObjectBias` is added.
 ///
 /// Computed in tiles of queries whose scores stay in the cache. With keys in int8 the products are
 /// integer sums, and each query has its own unit, which multiplies the scale of its softmax.
@@ -24,6 +24,7 @@ final class MemoryReader {
   private let scale: Float
   /// What a squared distance lowers a score by: 1 / 2σ².
   private let penalty: Float
+  private let bias: ObjectBias
   private var workers: [Worker]
 
   /// What one thread computes with.
@@ -37,8 +38,12 @@ final class MemoryReader {
   }
 
   /// A reader that keeps `topK` entries per query (0: all); `logScale` is t, `locality` is σ (0: none).
-  init(topK: Int, logScale: Float, locality: Double = 0, kernels: Kernels, pool: ThreadPool) {
+  init(
+    topK: Int, logScale: Float, locality: Double = 0, bias: ObjectBias = .init(), kernels: Kernels,
+    pool: ThreadPool
+  ) {
     self.topK = topK
+    self.bias = bias
     penalty = locality > 0 ? Float(1 / (2 * locality * locality)) : 0
     scale = exp(logScale)
     self.kernels = kernels
@@ -65,9 +70,14 @@ final class MemoryReader {
         !done[$0] && values(of: readouts[$0].0, in: bank).entries == entries
       }
       for index in group { done[index] = true }
+      let favored = entries.enumerated().compactMap { index, entry -> FavoredFrame? in
+        let bias = bias.value(isNewest: entry == bank.newest, objects: readouts.count)
+        guard bias != 0, let coverage = bank.coverage(of: entry) else { return nil }
+        return FavoredFrame(index: index, coverage: coverage, bias: bias)
+      }
       read(
         query, keys: entries.map(bank.keys(of:)), newest: entries.firstIndex { $0 == bank.newest },
-        placement: placement, positions: bank.positions,
+        favored: favored, placement: placement, positions: bank.positions,
         values: group.map { values(of: readouts[$0].0, in: bank).values },
         into: group.map { readouts[$0].1 })
     }
@@ -81,8 +91,8 @@ final class MemoryReader {
   }
 
   private func read(
-    _ query: FeatureMap, keys: [MemoryKeys], newest: Int?, placement: GridPlacement, positions: Int,
-    values: [AlignedBuffer], into readouts: [FeatureMap]
+    _ query: FeatureMap, keys: [MemoryKeys], newest: Int?, favored: [FavoredFrame],
+    placement: GridPlacement, positions: Int, values: [AlignedBuffer], into readouts: [FeatureMap]
   ) {
     let queries = query.shape.height * query.shape.width
     let total = keys.count * positions
@@ -98,6 +108,7 @@ final class MemoryReader {
         localize(
           query.shape, placement, first, rows, worker, total: total, offset: newest * positions)
       }
+      for frame in favored { favor(frame, rows, worker, total: total, positions: positions) }
       for row in 0..<rows {
         let (scores, scale) = (worker.scores.base + row * total, scale * worker.units.base[row])
         if keepsAll {
@@ -167,6 +178,26 @@ final class MemoryReader {
         Float(placement.y + Double(y) * placement.stepY),
         Float(placement.x + Double(x) * placement.stepX),
         penalty / (scale * worker.units.base[row] * step))
+    }
+  }
+
+  /// A frame whose objects have a bias.
+  private struct FavoredFrame {
+    /// Its place among those that are read.
+    let index: Int
+    let coverage: AlignedBuffer
+    let bias: Float
+  }
+
+  /// Adds a frame's bias times its coverage to the scores with it.
+  private func favor(
+    _ frame: FavoredFrame, _ rows: Int, _ worker: Worker, total: Int, positions: Int
+  ) {
+    let coverage = frame.coverage.base
+    for row in 0..<rows {
+      let scores = worker.scores.base + row * total + frame.index * positions
+      let factor = frame.bias / (scale * worker.units.base[row])
+      for position in 0..<positions { scores[position] += factor * coverage[position] }
     }
   }
 

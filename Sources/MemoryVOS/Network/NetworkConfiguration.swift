@@ -41,6 +41,8 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
   /// Deviation, in positions of 16 pixels, of the Gaussian around each query that weighs what the
   /// memory read takes from the newest frame; 0: none.
   public var locality = 0.0
+  /// What the memory read adds to the scores of objects in predicted frames.
+  public var objectBias = ObjectBias()
   /// Frames that a tracker keeps in memory unless it is told otherwise, the first included.
   public var memoryFrames = 2
 
@@ -66,6 +68,7 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
     refinementChannels = try read(.refinementChannels, defaults.refinementChannels)
     topK = try read(.topK, defaults.topK)
     locality = try read(.locality, defaults.locality)
+    objectBias = try read(.objectBias, defaults.objectBias)
     memoryFrames = try read(.memoryFrames, defaults.memoryFrames)
   }
 
@@ -123,6 +126,7 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
     guard locality == 0 || (0.1...1000).contains(locality) else {
       return "locality \(locality), neither 0 nor in 0.1…1000"
     }
+    guard objectBias.isPossible else { return "object_bias \(objectBias), not all in -20…20" }
     return nil
   }
 
@@ -139,6 +143,7 @@ public struct NetworkConfiguration: Sendable, Hashable, Codable {
     case refinementChannels = "refinement_channels"
     case topK = "top_k"
     case locality
+    case objectBias = "object_bias"
     case memoryFrames = "memory_frames"
   }
 }
@@ -151,12 +156,15 @@ extension NetworkConfiguration {
 
   /// A configuration by its name; `nil` for others than `presets`.
   ///
-  /// All read the newest frame nearby and keep three frames in memory; all but `vos-mobile-base` and
+  /// All read the newest frame nearby, correct for errors of predicted masks (`objectBias`) and keep
+  /// three frames in memory; all but `vos-mobile-base` and
   /// `vos-teacher` have features at stride 32. `vos-mobile-lite` has a decoder of half the channels,
   /// `vos-mobile-plus` an atrous pyramid and a refinement head; `vos-teacher` has a ResNet-18, wide
   /// values and decoder, and both.
   public init?(preset: String) {
     locality = 6
+    (objectBias.newest, objectBias.older) = (0.4, -0.5)
+    (objectBias.newestOfSeveral, objectBias.olderOfSeveral) = (0.25, -1)
     memoryFrames = 3
     contextBlocks = 3
     switch preset {

@@ -5,6 +5,8 @@
 struct MaskCells {
   /// Pixels along a cell's side; the network's sizes are multiples of it.
   static let side = 8
+  /// A piece with less than this part of the cells that remained is a speck.
+  private static let specksPerPiece = 24
 
   let width: Int
   let height: Int
@@ -42,18 +44,22 @@ struct MaskCells {
 
   /// The cells of those pieces of this mask that are strays of an object that was at `before`.
   ///
-  /// A stray lies further from each piece of the object than half that piece's extent, and a larger
-  /// piece is where the object was. So an object that left, moved far or came back elsewhere has none,
-  /// and pieces that were apart already may stay apart; but a small piece reaches no further than its
-  /// own size, so that a false one does not let in the next.
+  /// A stray lies further from each piece of the object than half that piece's extent, or than a quarter
+  /// if it is a speck, and a larger piece is where the object was. So an object that left, moved far or
+  /// came back elsewhere has none, and pieces that were apart already may stay apart; but a small piece
+  /// reaches no further than its own size, so that a false one does not let in the next.
   func strays(from before: MaskCells) -> [Int] {
     let (pieces, former) = (pieces(), before.pieces())
     guard pieces.count > 1 else { return [] }
     let steps = before.steps(from: former.map { ($0, 0) })
     let remained = pieces.filter { steps.least(of: $0) <= 1 }.map(\.count).max() ?? 0
-    let stepsBeyondReach = before.steps(from: former.map { ($0, before.reach(of: $0)) })
-    return pieces.filter { stepsBeyondReach.least(of: $0) > 0 && $0.count < remained }.flatMap(
-      \.self)
+    let reaches = former.map(before.reach)
+    let beyondReach = before.steps(from: zip(former, reaches).map { ($0, $1) })
+    let beyondHalf = before.steps(from: zip(former, reaches).map { ($0, max(2, ($1 + 1) / 2)) })
+    return pieces.filter { piece in
+      piece.count < remained && beyondReach.least(of: piece) > 0
+        || Self.specksPerPiece * piece.count < remained && beyondHalf.least(of: piece) > 0
+    }.flatMap(\.self)
   }
 
   /// The cells of each connected part.

@@ -42,6 +42,8 @@ final class TrackerSession {
   private let plans: NetworkPlans
   private let bank: MemoryBank
   private let reader: MemoryReader
+  /// The reader wants to know where objects are in the frames of the ring.
+  private let covers: Bool
   private let imageResizer: FrameResizer
   private let maskResizer: FrameResizer
   let background: FeatureMap
@@ -88,7 +90,9 @@ final class TrackerSession {
       keysAreBytes: network.quantized?.convolutions["key"] != nil, kernels: kernels, pool: pool)
     reader = MemoryReader(
       topK: configuration.topK ?? network.configuration.topK, logScale: network.weights["t"][0],
-      locality: network.configuration.locality, kernels: kernels, pool: pool)
+      locality: network.configuration.locality, bias: network.configuration.objectBias,
+      kernels: kernels, pool: pool)
+    covers = network.configuration.objectBias != ObjectBias()
     imageResizer = FrameResizer(
       from: frameSize, to: networkSize, channels: 3, kernels: kernels, pool: pool)
     maskResizer = FrameResizer(
@@ -264,6 +268,8 @@ final class TrackerSession {
   /// Frames and floats in memory: for tests of its bound.
   var memoryEntryCount: Int { bank.entryCount }
   var memoryFloatCount: Int { bank.floatCount }
+  /// The share of each position of the newest predicted frame in memory that objects cover.
+  var newestCoverage: AlignedBuffer? { bank.newest.flatMap(bank.coverage) }
   /// Places of the predicted frames in memory in the sequence of predicted frames, oldest first.
   var ringOrdinals: [Int] { bank.ringOrdinals }
 
@@ -285,12 +291,29 @@ final class TrackerSession {
       plans.valueEncoder.run()
       bank.store(value, of: object.id, in: entry)
     }
+    if !isPermanent, covers { bank.cover(entry, fill: measureCoverage) }
     bank.finishEntry()
     newestEntries.append(entry)
   }
 
+  /// Mean probability of all objects together in each position of 16 × 16 pixels.
+  private func measureCoverage(into coverage: AlignedBuffer) {
+    sumOthers(of: nil)
+    let columns = networkSize.width / 16
+    pool.parallelFor(networkSize.height / 16) { y, _ in
+      for x in 0..<columns {
+        var sum = SIMD16<Float>.zero
+        for row in 0..<16 {
+          sum += UnsafeRawPointer(others.row(y * 16 + row) + x * 16)
+            .loadUnaligned(as: SIMD16<Float>.self)
+        }
+        coverage.base[y * columns + x] = sum.sum() / 256
+      }
+    }
+  }
+
   /// others = the sum of the probabilities of all objects but one, at most 1.
-  private func sumOthers(of id: ObjectID) {
+  private func sumOthers(of id: ObjectID?) {
     let summed = objects.filter { $0.id != id }
     pool.parallelFor(networkSize.height) { y, _ in
       let (row, width) = (others.row(y), networkSize.width)

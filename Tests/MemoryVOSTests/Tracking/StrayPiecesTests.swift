@@ -63,12 +63,30 @@ private func strays(_ now: String, from before: String) -> String {
     let tall = Array(repeating: "######..................", count: 6).joined(separator: "\n")
     func with(_ column: Int) -> String {
       var rows = tall.split(separator: "\n").map { Array($0) }
-      rows[3][column] = "#"
+      for row in 2...3 { rows[row][column] = "#" }
       return rows.map { String($0) }.joined(separator: "\n")
     }
     // Six cells wide and high: three steps from column 5.
     #expect(!strays(with(8), from: tall).contains("#"))
     #expect(strays(with(9), from: tall).contains("#"))
+  }
+
+  /// Beside 48 cells, one is a speck and two are not.
+  @Test(arguments: [(1, true), (2, false)])
+  func aSpeckMustBeNearer(count: Int, isStray: Bool) {
+    let rows = Array(repeating: "######..............", count: 8)
+    func with(_ first: Int) -> String {
+      (rows.prefix(7) + [
+        "######" + String(repeating: ".", count: first - 6)
+          + String(repeating: "#", count: count) + String(repeating: ".", count: 20 - first - count)
+      ])
+      .joined(separator: "\n")
+    }
+    // Reach 4; 2 for a speck.
+    let before = rows.joined(separator: "\n")
+    #expect(!strays(with(7), from: before).contains("#"))
+    #expect(strays(with(8), from: before).contains("#") == isStray)
+    #expect(strays(with(10), from: before).contains("#"))
   }
 
   /// A false piece beside the object must not let in another one as far away as the object is large.
@@ -91,7 +109,7 @@ private func strays(_ now: String, from before: String) -> String {
       let width = Int.random(in: 1...24, using: &random)
       let height = Int.random(in: 1...9, using: &random)
       func mask() -> MaskCells {
-        let share = Double.random(in: 0...0.3, using: &random)
+        let share = Double.random(in: 0...0.5, using: &random)
         return MaskCells(
           width: width, height: height,
           isOccupied: (0..<width * height).map { _ in
@@ -147,6 +165,8 @@ private func strays(_ now: String, from before: String) -> String {
     return Set(
       parts.filter { part in
         part.count < remained && former.allSatisfy { distance(part, $0) > reach($0) }
+          || 24 * part.count < remained
+            && former.allSatisfy { distance(part, $0) > max(2, (reach($0) + 1) / 2) }
       }.flatMap { $0 })
   }
 
