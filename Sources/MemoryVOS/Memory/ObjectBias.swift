@@ -9,11 +9,13 @@
 /// predicted frames may also be swapped, so that they need other values. The annotated frame has none.
 /// Not part of training: chosen for trained weights, like top-k.
 public struct ObjectBias: Sendable, Hashable, Codable {
-  /// In the newest frame, and in the older predicted ones.
+  /// In the newest frame.
   public var newest = 0.0
+  /// In the older predicted frames.
   public var older = 0.0
-  /// The same when more than one object is tracked.
+  /// In the newest frame when more than one object is tracked.
   public var newestOfSeveral = 0.0
+  /// In the older predicted frames then.
   public var olderOfSeveral = 0.0
 
   /// No bias.
