@@ -61,6 +61,13 @@ import Testing
     }
   }
 
+  /// Of two close marks, the left one has its label on its left, not between them and above the other.
+  @Test func labelsAreNearTheirOwnMark() {
+    let svg = plot([("a", 85.2, 189), ("b", 85.1, 206), ("far", 80, 10)]).svg
+    #expect(svg.contains(/text-anchor="end" class="p">a  85.2/))
+    #expect(svg.contains(/text-anchor="start" class="p">b  85.1/))
+  }
+
   @Test func ticksAreRound() {
     #expect([0.9, 4, 7.9, 10, 23, 170, 1e4].map(TradeoffPlot.tick) == [0.2, 1, 1, 2, 5, 20, 2000])
   }

@@ -123,36 +123,48 @@ struct TradeoffPlot {
       """
   }
 
+  private typealias Place = (x: Double, y: Double, isLeft: Bool)
+
   /// Where labels of these widths go: beside their marks, above or below, where no other label or mark is
-  /// in the way; `isLeft` ones end at `x`.
+  /// in the way, and best where no other mark is near; `isLeft` ones end at `x`.
   private static func places(
     of widths: [Double], at marks: [(x: Double, y: Double)],
     in inner: (left: Double, right: Double, top: Double, bottom: Double)
-  ) -> [(x: Double, y: Double, isLeft: Bool)] {
+  ) -> [Place] {
     typealias Box = (left: Double, top: Double, right: Double, bottom: Double)
     func overlap(_ a: Box, _ b: Box) -> Bool {
       a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom
     }
-    var taken: [Box] = marks.map { ($0.x - 6, $0.y - 6, $0.x + 6, $0.y + 6) }
-    return zip(widths, marks).map { width, mark in
-      let candidates = [-9.0, 20].flatMap { below in
-        [false, true].map { isLeft in
-          (x: mark.x + (isLeft ? -12 : 12), y: mark.y + below, isLeft: isLeft)
-        }
-      }
-      func box(_ place: (x: Double, y: Double, isLeft: Bool)) -> Box {
-        let left = place.isLeft ? place.x - width : place.x
-        return (left, place.y - 11, left + width, place.y + 3)
-      }
-      let free = candidates.first { place in
-        let box = box(place)
-        return box.left >= inner.left && box.right <= inner.right + 10
-          && !taken.contains { overlap($0, box) }
-      }
-      let place = free ?? candidates[mark.x > (inner.left + inner.right) / 2 ? 1 : 0]
-      taken.append(box(place))
-      return place
+    func box(around mark: (x: Double, y: Double), reach: Double) -> Box {
+      (mark.x - reach, mark.y - reach, mark.x + reach, mark.y + reach)
     }
+    func box(_ index: Int, _ place: Place) -> Box {
+      let left = place.isLeft ? place.x - widths[index] : place.x
+      return (left, place.y - 11, left + widths[index], place.y + 3)
+    }
+    func candidates(_ mark: (x: Double, y: Double)) -> [Place] {
+      [-9.0, 20, -24, 35].flatMap { below in
+        [false, true].map { isLeft in (mark.x + (isLeft ? -12 : 12), mark.y + below, isLeft) }
+      }
+    }
+    var places = marks.map { candidates($0)[0] }
+    func badness(_ index: Int, _ place: Place) -> Int {
+      let own = box(index, place)
+      let others = marks.indices.filter { $0 != index }
+      return (own.left < inner.left || own.right > inner.right + 10 ? 8 : 0)
+        + others.reduce(0) { sum, other in
+          sum + (overlap(own, box(other, places[other])) ? 4 : 0)
+            + (overlap(own, box(around: marks[other], reach: 6)) ? 4 : 0)
+            + (overlap(own, box(around: marks[other], reach: 16)) ? 1 : 0)
+        }
+    }
+    for _ in 0..<4 {
+      for (index, mark) in marks.enumerated() {
+        let ranked = candidates(mark).map { (place: $0, badness: badness(index, $0)) }
+        places[index] = ranked.min { $0.badness < $1.badness }?.place ?? places[index]
+      }
+    }
+    return places
   }
 
   private static func escaped(_ text: String) -> String {
