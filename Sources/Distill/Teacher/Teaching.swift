@@ -224,7 +224,7 @@ public final class Teaching {
       Settings(
         teacher: teacher, digest: options.digest, reduction: options.reduction,
         features: options.withFeatures,
-        precision: options.isSinglePrecision ? "float32" : "float16", strays: "dropped"))
+        precision: options.isSinglePrecision ? "float32" : "float16", strays: "dropped by piece"))
     return String(decoding: data ?? Data(), as: UTF8.self)
   }
 

@@ -22,6 +22,17 @@ final class MemoryBank {
     fileprivate(set) var values = AlignedBuffer(count: 0)
   }
 
+  /// A frame that is not permanent.
+  private struct RingFrame {
+    let entry: EntryID
+    /// Its place in the sequence of such frames.
+    let ordinal: Int
+    /// The part of the frame that its keys show.
+    let viewport: Viewport?
+    /// The share of each position that objects cover.
+    var coverage: AlignedBuffer?
+  }
+
   /// Positions of a frame: (height / 16) · (width / 16).
   let positions: Int
   let keyChannels: Int
@@ -34,11 +45,10 @@ final class MemoryBank {
 
   private(set) var objects: [ObjectID: ObjectValues] = [:]
   private var keys: [EntryID: MemoryKeys] = [:]
-  /// Oldest first; each with its place in the sequence of frames that were not permanent, and the part of
-  /// the frame that its keys show.
-  private var ring: [(entry: EntryID, ordinal: Int, viewport: Viewport?)] = []
-  /// Of the ring's frames, the share of each position that objects cover.
-  private var coverages: [EntryID: AlignedBuffer] = [:]
+  /// Oldest first.
+  private var ring: [RingFrame] = []
+  /// The last frame that entered the ring, unless it was forgotten; `newest` is an older one then.
+  private(set) var latest: EntryID?
   private var spareKeys: [MemoryKeys] = []
   private var spareCoverages: [AlignedBuffer] = []
   private var nextNumber = 0
@@ -69,6 +79,8 @@ final class MemoryBank {
   /// The part of that frame that its keys show.
   var newestViewport: Viewport? { ring.last?.viewport }
 
+  private func ringIndex(of entry: EntryID) -> Int? { ring.firstIndex { $0.entry == entry } }
+
   /// Places of the ring's frames in the sequence of frames that were not permanent, oldest first.
   var ringOrdinals: [Int] { ring.map(\.ordinal) }
 
@@ -76,11 +88,13 @@ final class MemoryBank {
   var floatCount: Int {
     keys.values.reduce(0) { $0 + $1.floatCount } + spareKeys.reduce(0) { $0 + $1.floatCount }
       + objects.values.reduce(0) { $0 + $1.values.count }
-      + (coverages.count + spareCoverages.count) * positions
+      + (ring.count { $0.coverage != nil } + spareCoverages.count) * positions
   }
 
   /// The share of each of a frame's positions that objects cover; `nil` when it was not said.
-  func coverage(of entry: EntryID) -> AlignedBuffer? { coverages[entry] }
+  func coverage(of entry: EntryID) -> AlignedBuffer? {
+    ringIndex(of: entry).flatMap { ring[$0].coverage }
+  }
 
   /// The packed keys of a frame.
   func keys(of entry: EntryID) -> MemoryKeys {
@@ -111,16 +125,20 @@ final class MemoryBank {
       ?? MemoryKeys(areBytes: keysAreBytes, positions: positions, channels: keyChannels)
     packed.fill(from: key, kernels: kernels, pool: pool)
     keys[entry] = packed
-    if !isPermanent { ring.append((entry, place, viewport)) }
+    if !isPermanent {
+      ring.append(RingFrame(entry: entry, ordinal: place, viewport: viewport))
+      latest = entry
+    }
     return entry
   }
 
-  /// Says which share of each of a frame's positions objects cover, 0…1: `fill` writes all of them.
+  /// Says which share of each position of a frame in the ring objects cover, 0…1: `fill` writes all of
+  /// them.
   func cover(_ entry: EntryID, fill: (AlignedBuffer) -> Void) {
-    precondition(keys[entry] != nil, "the coverage of a frame that was forgotten")
+    guard let index = ringIndex(of: entry) else { preconditionFailure("a frame not in the ring") }
     let coverage = spareCoverages.popLast() ?? AlignedBuffer(count: positions)
     fill(coverage)
-    coverages[entry] = coverage
+    ring[index].coverage = coverage
   }
 
   /// Remembers an object's value in a frame: `[height / 16, width / 16, valueChannels]`.
@@ -208,13 +226,14 @@ final class MemoryBank {
   /// Its values go with the next `store` or `finishEntry`.
   func forget(_ entry: EntryID) {
     if let packed = keys.removeValue(forKey: entry) { spareKeys.append(packed) }
-    if let coverage = coverages.removeValue(forKey: entry) { spareCoverages.append(coverage) }
-    ring.removeAll { $0.entry == entry }
+    if entry == latest { latest = nil }
+    guard let index = ringIndex(of: entry) else { return }
+    if let coverage = ring.remove(at: index).coverage { spareCoverages.append(coverage) }
   }
 
   /// Forgets every frame that is not permanent.
   func forgetRing() {
-    for (entry, _, _) in ring { forget(entry) }
+    for frame in ring { forget(frame.entry) }
     finishEntry()
   }
 
@@ -224,6 +243,12 @@ final class MemoryBank {
     objects = [:]
   }
 
-  /// Forgets an object.
-  func forget(_ object: ObjectID) { objects[object] = nil }
+  /// Forgets an object, and with it what is said to be covered.
+  func forget(_ object: ObjectID) {
+    objects[object] = nil
+    for index in ring.indices {
+      if let coverage = ring[index].coverage { spareCoverages.append(coverage) }
+      ring[index].coverage = nil
+    }
+  }
 }

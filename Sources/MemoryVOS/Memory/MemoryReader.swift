@@ -71,7 +71,7 @@ final class MemoryReader {
       }
       for index in group { done[index] = true }
       let favored = entries.enumerated().compactMap { index, entry -> FavoredFrame? in
-        let bias = bias.value(isNewest: entry == bank.newest, objects: readouts.count)
+        let bias = bias.value(isNewest: entry == bank.latest, objects: readouts.count)
         guard bias != 0, let coverage = bank.coverage(of: entry) else { return nil }
         return FavoredFrame(index: index, coverage: coverage, bias: bias)
       }
@@ -173,11 +173,14 @@ final class MemoryReader {
     let step = Float(placement.stepX * placement.stepY)
     for row in 0..<rows {
       let (y, x) = (first + row).quotientAndRemainder(dividingBy: shape.width)
+      let unit = scale * worker.units.base[row]
+      // All scores of a query without length are 0, whatever is subtracted.
+      guard unit > 0 else { continue }
       kernels.table.subtract_distances(
         worker.scores.base + row * total + offset, shape.height, shape.width,
         Float(placement.y + Double(y) * placement.stepY),
         Float(placement.x + Double(x) * placement.stepX),
-        penalty / (scale * worker.units.base[row] * step))
+        penalty / (unit * step))
     }
   }
 
@@ -196,7 +199,10 @@ final class MemoryReader {
     let coverage = frame.coverage.base
     for row in 0..<rows {
       let scores = worker.scores.base + row * total + frame.index * positions
-      let factor = frame.bias / (scale * worker.units.base[row])
+      let unit = scale * worker.units.base[row]
+      // All scores of a query without length are 0, whatever is added.
+      guard unit > 0 else { continue }
+      let factor = frame.bias / unit
       for position in 0..<positions { scores[position] += factor * coverage[position] }
     }
   }

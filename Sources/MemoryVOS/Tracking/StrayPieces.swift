@@ -5,8 +5,10 @@
 struct MaskCells {
   /// Pixels along a cell's side; the network's sizes are multiples of it.
   static let side = 8
-  /// A piece with less than this part of the cells that remained is a speck.
-  private static let specksPerPiece = 24
+  /// A piece this many times smaller than the largest that remained is a speck.
+  private static let speckRatio = 24
+  /// The steps that every piece may move.
+  private static let leastReach = 2
 
   let width: Int
   let height: Int
@@ -44,21 +46,27 @@ struct MaskCells {
 
   /// The cells of those pieces of this mask that are strays of an object that was at `before`.
   ///
-  /// A stray lies further from each piece of the object than half that piece's extent, or than a quarter
-  /// if it is a speck, and a larger piece is where the object was. So an object that left, moved far or
-  /// came back elsewhere has none, and pieces that were apart already may stay apart; but a small piece
-  /// reaches no further than its own size, so that a false one does not let in the next.
+  /// A stray lies beyond the reach of each piece of the object (beyond half of it if the stray is a
+  /// speck), and a larger piece is where the object was. So an object that left, moved far or came back
+  /// elsewhere has none, and pieces that were apart already may stay so while each moves less than its
+  /// reach. The reach of a piece goes with its size, so that a false one lets in the next only slowly.
   func strays(from before: MaskCells) -> [Int] {
-    let (pieces, former) = (pieces(), before.pieces())
+    let pieces = pieces()
     guard pieces.count > 1 else { return [] }
-    let steps = before.steps(from: former.map { ($0, 0) })
-    let remained = pieces.filter { steps.least(of: $0) <= 1 }.map(\.count).max() ?? 0
-    let reaches = former.map(before.reach)
-    let beyondReach = before.steps(from: zip(former, reaches).map { ($0, $1) })
-    let beyondHalf = before.steps(from: zip(former, reaches).map { ($0, max(2, ($1 + 1) / 2)) })
-    return pieces.filter { piece in
-      piece.count < remained && beyondReach.least(of: piece) > 0
-        || Self.specksPerPiece * piece.count < remained && beyondHalf.least(of: piece) > 0
+    let former = before.pieces()
+    let distances = before.steps(from: former.map { ($0, 0) })
+    let remained = pieces.filter { distances.least(of: $0) <= 1 }.map(\.count).max() ?? 0
+    let apart = pieces.filter {
+      $0.count < remained && distances.least(of: $0) > Self.leastReach
+    }
+    guard !apart.isEmpty else { return [] }
+    func beyond(_ reach: (Int) -> Int) -> [Int] {
+      before.steps(from: former.map { ($0, max(Self.leastReach, reach(before.reach(of: $0)))) })
+    }
+    let (beyondReach, beyondHalf) = (beyond { $0 }, beyond { ($0 + 1) / 2 })
+    return apart.filter { piece in
+      let isSpeck = Self.speckRatio * piece.count < remained
+      return (isSpeck ? beyondHalf : beyondReach).least(of: piece) > 0
     }.flatMap(\.self)
   }
 
@@ -100,12 +108,12 @@ struct MaskCells {
     return (left, right + 1, top, bottom + 1)
   }
 
-  /// How many steps from a piece of the object more of it may come into view: half the side of a
-  /// square as large as its bounding box.
+  /// How many steps from a piece of the object more of it may come into view, but for `leastReach`:
+  /// half the side of a square as large as its bounding box.
   private func reach(of piece: [Int]) -> Int {
     let box = box(of: piece)
     let extent = Double((box.right - box.left) * (box.bottom - box.top)).squareRoot()
-    return max(2, Int((extent / 2).rounded(.up)))
+    return Int((extent / 2).rounded(.up))
   }
 
   /// For each cell the steps from the next piece, diagonal ones included, less that piece's head start;

@@ -268,7 +268,7 @@ final class TrackerSession {
   /// Frames and floats in memory: for tests of its bound.
   var memoryEntryCount: Int { bank.entryCount }
   var memoryFloatCount: Int { bank.floatCount }
-  /// The share of each position of the newest predicted frame in memory that objects cover.
+  /// The share of each position of the newest predicted frame in memory that objects cover: for tests.
   var newestCoverage: AlignedBuffer? { bank.newest.flatMap(bank.coverage) }
   /// Places of the predicted frames in memory in the sequence of predicted frames, oldest first.
   var ringOrdinals: [Int] { bank.ringOrdinals }

@@ -106,7 +106,7 @@ struct TrackingOptions: ParsableArguments {
 
   /// What makes masks of one run differ from those of another.
   var settings: String {
-    "memory interval \(memoryInterval), strays \(keepStrays ? "kept" : "dropped"), "
+    "memory interval \(memoryInterval), strays \(keepStrays ? "kept" : "dropped by piece"), "
       + "zoom \(zoom)"
   }
 }

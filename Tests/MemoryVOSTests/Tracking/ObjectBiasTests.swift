@@ -41,18 +41,21 @@ import Testing
     return map
   }
 
+  /// Reads three frames; the last object is known from frame `late` on, and frame `forgotten` is forgotten.
   private static func read(
-    _ instructionSet: InstructionSet, topK: Int, keysAreBytes: Bool, objects: Int
+    _ instructionSet: InstructionSet, topK: Int, keysAreBytes: Bool = false, objects: Int,
+    late: Int = 0, forgotten: Int? = nil
   ) throws -> [[Float]] {
     let (kernels, pool) = (Kernels(instructionSet), ThreadPool(threadCount: 2))
     let ids = try (1...objects).map { try #require(ObjectID(UInt8($0))) }
     let bank = MemoryBank(
       positions: positions, keyChannels: keyChannels, valueChannels: valueChannels,
       ringCapacity: 2, keysAreBytes: keysAreBytes, kernels: kernels, pool: pool)
+    var entries: [MemoryBank.EntryID] = []
     for frame in 0..<3 {
       let entry = bank.addEntry(
         key: featureMap(keys[frame], channels: keyChannels), isPermanent: frame == 0)
-      for id in ids {
+      for id in frame < late ? ids.dropLast() : ids {
         bank.store(featureMap(values[frame], channels: valueChannels), of: id, in: entry)
       }
       if frame > 0 {
@@ -60,6 +63,11 @@ import Testing
           for index in 0..<positions { coverage.base[index] = coverages[frame][index] }
         }
       }
+      bank.finishEntry()
+      entries.append(entry)
+    }
+    if let forgotten {
+      bank.forget(entries[forgotten])
       bank.finishEntry()
     }
     let readouts = ids.map { ($0, featureMap(values[0], channels: valueChannels)) }
@@ -70,10 +78,12 @@ import Testing
   }
 
   /// Softmax of exp(t) · cosine + bias · coverage over the `topK` largest, weighted sum of values.
-  private static func definition(topK: Int, biases: [Double]) -> [Float] {
+  private static func definition(
+    topK: Int, biases: [Double], frames: [Int] = [0, 1, 2]
+  ) -> [Float] {
     (0..<positions).flatMap { query in
-      let scores = (0..<3 * positions).map { entry in
-        let (frame, position) = entry.quotientAndRemainder(dividingBy: positions)
+      let scores = (0..<frames.count * positions).map { entry in
+        let (frame, position) = (frames[entry / positions], entry % positions)
         let cosine = (0..<keyChannels).reduce(0.0) {
           $0 + Double(keys[3][query * keyChannels + $1])
             * Double(keys[frame][position * keyChannels + $1])
@@ -85,7 +95,7 @@ import Testing
       let sum = best.reduce(0) { $0 + exp(scores[$1]) }
       var readout = [Double](repeating: 0, count: valueChannels)
       for entry in best {
-        let (frame, position) = entry.quotientAndRemainder(dividingBy: positions)
+        let (frame, position) = (frames[entry / positions], entry % positions)
         let weight = exp(scores[entry]) / sum
         for channel in 0..<valueChannels {
           readout[channel] += weight * Double(values[frame][position * valueChannels + channel])
@@ -116,6 +126,49 @@ import Testing
         }
       }
     }
+  }
+
+  /// Biases go by the object's own frames, and none is the newest once that was forgotten (`correct`).
+  @Test(arguments: [0, 6]) func framesAreToldApart(topK: Int) throws {
+    let late = try Self.read(.preferred(), topK: topK, objects: 2, late: 1)
+    let expected = [(0...2).map(\.self), [1, 2]].map {
+      Self.definition(topK: topK, biases: [0, 1.5, -0.4], frames: $0)
+    }
+    for (readout, expected) in zip(late, expected) {
+      #expect(Self.error(readout, expected) < 1e-5)
+    }
+    let corrected = try Self.read(.preferred(), topK: topK, objects: 1, forgotten: 2)
+    let older = Self.definition(topK: topK, biases: [0, -1.2, 0], frames: [0, 1])
+    #expect(Self.error(corrected[0], older) < 1e-5)
+    let withoutOlder = try Self.read(.preferred(), topK: topK, objects: 1, forgotten: 1)
+    let newest = Self.definition(topK: topK, biases: [0, 0, 0.7], frames: [0, 2])
+    #expect(Self.error(withoutOlder[0], newest) < 1e-5)
+  }
+
+  /// Masks of a clip depend on the bias, but not when the annotated frame alone is in memory.
+  @Test func trackersHaveTheBias() throws {
+    let size = FrameSize(width: 96, height: 64)
+    let id = try #require(ObjectID(1))
+    func probabilities(_ bias: Double, memory: Int) throws -> [Float] {
+      var settings = NetworkConfiguration()
+      (settings.objectBias.newest, settings.objectBias.older) = (bias, -bias)
+      var configuration = Tracker.Configuration()
+      configuration.inputSize = .exact(size)
+      configuration.memoryFrames = memory
+      var tracker = try Tracker(
+        network: .random(seed: 3, configuration: settings), frameSize: size,
+        configuration: configuration)
+      var random = SeededGenerator(seed: 5)
+      for index in 0..<4 {
+        let pixels = (0..<3 * size.area).map { _ in UInt8.random(in: 0...255, using: &random) }
+        let mask = LabelMap(
+          size: size, labels: (0..<size.area).map { $0 % 96 < 50 && $0 < 96 * 40 ? 1 : 0 })
+        _ = try tracker.step(Frame(size: size, pixels: pixels), mask: index == 0 ? mask : nil)
+      }
+      return try tracker.probabilities(of: id)
+    }
+    #expect(try probabilities(0, memory: 3) != probabilities(5, memory: 3))
+    #expect(try probabilities(0, memory: 1) == probabilities(5, memory: 1))
   }
 
   /// Also after the ring has given the storage of a frame that left to another one.
@@ -157,6 +210,9 @@ import Testing
       }
     }
     #expect(session.memoryEntryCount == 2)
+    // What it covered cannot be told from the others then.
+    try session.remove(session.objects[0].id)
+    #expect(session.newestCoverage == nil)
   }
 
   @Test func settingsAreText() throws {
