@@ -6,7 +6,8 @@
 /// Masks of predicted frames lose parts and grow false ones, and memory repeats them. A positive bias for
 /// the newest frame keeps parts that came into view lately; a negative one for the older frame, beside
 /// the background it remembers as it is, makes errors die out. With several objects the labels of
-/// predicted frames may also be swapped, so that they need other values. The annotated frame has none.
+/// predicted frames may also be swapped, so that they need other values. The annotated frame has none,
+/// nor have trackers with fewer than three frames in memory, where no older frame tempers the newest.
 /// Not part of training: chosen for trained weights, like top-k.
 public struct ObjectBias: Sendable, Hashable, Codable {
   /// In the newest frame.

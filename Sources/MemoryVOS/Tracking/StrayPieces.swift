@@ -54,14 +54,15 @@ struct MaskCells {
     let pieces = pieces()
     guard pieces.count > 1 else { return [] }
     let former = before.pieces()
-    let distances = before.steps(from: former.map { ($0, 0) })
+    let distances = before.steps(from: former.map { ($0, 0) }, limit: Self.leastReach)
     let remained = pieces.filter { distances.least(of: $0) <= 1 }.map(\.count).max() ?? 0
     let apart = pieces.filter {
       $0.count < remained && distances.least(of: $0) > Self.leastReach
     }
     guard !apart.isEmpty else { return [] }
     func beyond(_ reach: (Int) -> Int) -> [Int] {
-      before.steps(from: former.map { ($0, max(Self.leastReach, reach(before.reach(of: $0)))) })
+      before.steps(
+        from: former.map { ($0, max(Self.leastReach, reach(before.reach(of: $0)))) }, limit: 0)
     }
     let (beyondReach, beyondHalf) = (beyond { $0 }, beyond { ($0 + 1) / 2 })
     return apart.filter { piece in
@@ -117,8 +118,8 @@ struct MaskCells {
   }
 
   /// For each cell the steps from the next piece, diagonal ones included, less that piece's head start;
-  /// `Int.max` without pieces.
-  private func steps(from pieces: [(cells: [Int], headStart: Int)]) -> [Int] {
+  /// `Int.max` where they are more than `limit`.
+  private func steps(from pieces: [(cells: [Int], headStart: Int)], limit: Int) -> [Int] {
     var steps = [Int](repeating: .max, count: isOccupied.count)
     var waiting = pieces.sorted { $0.headStart < $1.headStart }
     var step = -(waiting.last?.headStart ?? 0)
@@ -131,6 +132,7 @@ struct MaskCells {
           front.append(cell)
         }
       }
+      guard step < limit else { break }
       step += 1
       var reached: [Int] = []
       for cell in front {

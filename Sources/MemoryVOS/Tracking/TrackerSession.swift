@@ -88,11 +88,13 @@ final class TrackerSession {
       valueChannels: network.configuration.valueChannels,
       ringCapacity: memoryFrames - 1, interval: configuration.memoryInterval,
       keysAreBytes: network.quantized?.convolutions["key"] != nil, kernels: kernels, pool: pool)
+    // Where no older frame tempers it, trust in the newest confirms its errors.
+    let bias = memoryFrames > 2 ? network.configuration.objectBias : ObjectBias()
+    covers = bias != ObjectBias()
     reader = MemoryReader(
       topK: configuration.topK ?? network.configuration.topK, logScale: network.weights["t"][0],
-      locality: network.configuration.locality, bias: network.configuration.objectBias,
+      locality: network.configuration.locality, bias: bias,
       kernels: kernels, pool: pool)
-    covers = network.configuration.objectBias != ObjectBias()
     imageResizer = FrameResizer(
       from: frameSize, to: networkSize, channels: 3, kernels: kernels, pool: pool)
     maskResizer = FrameResizer(
