@@ -94,7 +94,9 @@ struct TradeoffPlot {
         + "stroke-width=\"2\"/>")
     let marks = points.map { (x: x($0.rate), y: y($0.accuracy)) }
     let labels = points.map { "\($0.name)  \(String(format: "%.1f", $0.accuracy))" }
-    let places = Self.places(of: labels.map { Double($0.count) * 7 }, at: marks, in: inner)
+    let places = Self.places(
+      of: labels.map { Double($0.count) * 7 }, at: marks,
+      line: best.map { (x: x($0.rate), y: y($0.accuracy)) }, in: inner)
     for (index, point) in points.enumerated() {
       let isBest = best.contains { $0.name == point.name }
       lines.append(
@@ -126,9 +128,9 @@ struct TradeoffPlot {
   private typealias Place = (x: Double, y: Double, isLeft: Bool)
 
   /// Where labels of these widths go: beside their marks, above or below, where no other label or mark is
-  /// in the way, and best where no other mark is near; `isLeft` ones end at `x`.
+  /// in the way, and best where neither another mark nor the line is near; `isLeft` ones end at `x`.
   private static func places(
-    of widths: [Double], at marks: [(x: Double, y: Double)],
+    of widths: [Double], at marks: [(x: Double, y: Double)], line: [(x: Double, y: Double)],
     in inner: (left: Double, right: Double, top: Double, bottom: Double)
   ) -> [Place] {
     typealias Box = (left: Double, top: Double, right: Double, bottom: Double)
@@ -147,11 +149,19 @@ struct TradeoffPlot {
         [false, true].map { isLeft in (mark.x + (isLeft ? -12 : 12), mark.y + below, isLeft) }
       }
     }
+    let onLine = zip(line, line.dropFirst()).flatMap { from, to in
+      stride(from: 0, through: 1, by: 0.01).map {
+        box(around: (from.x + $0 * (to.x - from.x), from.y + $0 * (to.y - from.y)), reach: 1)
+      }
+    }
     var places = marks.map { candidates($0)[0] }
     func badness(_ index: Int, _ place: Place) -> Int {
       let own = box(index, place)
       let others = marks.indices.filter { $0 != index }
-      return (own.left < inner.left || own.right > inner.right + 10 ? 8 : 0)
+      let isOutside =
+        own.left < inner.left || own.right > inner.right + 10 || own.top < inner.top
+        || own.bottom > inner.bottom
+      return (isOutside ? 8 : 0) + (onLine.contains { overlap(own, $0) } ? 1 : 0)
         + others.reduce(0) { sum, other in
           sum + (overlap(own, box(other, places[other])) ? 4 : 0)
             + (overlap(own, box(around: marks[other], reach: 6)) ? 4 : 0)
